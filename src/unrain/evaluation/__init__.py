@@ -1,0 +1,1 @@
+"""How good a derained picture is: metrics, tables and figures. Nothing here changes a picture or trains a network."""

@@ -1,0 +1,164 @@
+"""J4R-Net (CVPR 2018): a video, cleaned by one frame step that remembers. Architecture only, no training.
+
+On RGB frames, streamed; DESIGN of the parts after the paper's figure 3 and sections 4.1 to 4.5.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from unrain.networks.blocks import ResidualUnit, conv3x3
+
+WIDTH = 64
+EXTRACTOR_UNITS = 4
+
+
+class FrameOutputs(NamedTuple):
+    """What one frame step gives. Pictures are `(N, 3, H, W)`, not clipped.
+
+    background: the clean frame.
+    streaks: the rain streaks S that R-Net found.
+    logits: `(N, 2, H, W)`, the two classes of D-Net (0 = streaks only, 1 = the rain hides the scene).
+    detail: what C-Net reconstructs; its high-pass is that of the clean frame.
+    memory: `(N, 64, H, W)`, the state for the next frame.
+    """
+
+    background: Tensor
+    streaks: Tensor
+    logits: Tensor
+    detail: Tensor
+    memory: Tensor
+
+    @property
+    def degradation(self) -> Tensor:
+        """The degradation map α, `(N, 1, H, W)` in [0, 1]: the probability that rain hides the scene."""
+        return torch.softmax(self.logits, dim=1)[:, 1:]
+
+
+class DegradationNet(nn.Module):
+    """D-Net: classifies each pixel's degradation, and turns the classes into features for the gates."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = conv3x3(2 * WIDTH, WIDTH)
+        self.conv2 = conv3x3(WIDTH, 2)
+        self.conv3 = conv3x3(2, WIDTH)
+        self.conv4 = conv3x3(WIDTH, WIDTH)
+
+    def forward(self, memory: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Take H and F, `(N, 64, H, W)`; give the logits f_2 `(N, 2, H, W)` and the features f_4 `(N, 64, H, W)`."""
+        logits = self.conv2(torch.relu(self.conv1(torch.cat((memory, features), dim=1))))
+        return logits, self.conv4(torch.relu(self.conv3(logits)))
+
+
+class FusionNet(nn.Module):
+    """F-Net: the gated recurrent unit that decides, pixel by pixel, between the frame and the memory.
+
+        z = σ(W_z F + U_z H + V_z f_d)          update gate
+        r = ReLU(W_r F + U_r H + V_r f_d)       read gate (ReLU as in the paper)
+        H̃ = tanh(W_h F + U_h (r ⊙ H))
+        H' = (1 − z) ⊙ H + z ⊙ H̃
+
+    The convolutions that see the same inputs are one: `gates` gives z and r from cat(F, H, f_d).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gates = conv3x3(3 * WIDTH, 2 * WIDTH)
+        self.candidate = conv3x3(2 * WIDTH, WIDTH)
+
+    def read_and_update(self, features: Tensor, memory: Tensor, degradation: Tensor) -> tuple[Tensor, Tensor]:
+        """The gates r and z, each `(N, 64, H, W)`."""
+        z, r = self.gates(torch.cat((features, memory, degradation), dim=1)).chunk(2, dim=1)
+        return torch.relu(r), torch.sigmoid(z)
+
+    def fuse(self, features: Tensor, memory: Tensor, read: Tensor, update: Tensor) -> Tensor:
+        """The new memory H' for given gates."""
+        candidate = torch.tanh(self.candidate(torch.cat((features, read * memory), dim=1)))
+        return (1 - update) * memory + update * candidate
+
+    def forward(self, features: Tensor, memory: Tensor, degradation: Tensor) -> Tensor:
+        """F, H and f_d, each `(N, 64, H, W)`, to the new memory of the same shape."""
+        return self.fuse(features, memory, *self.read_and_update(features, memory, degradation))
+
+
+class PictureHead(nn.Module):
+    """Residual unit and a convolution to RGB: the shape of R-Net and C-Net."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unit = ResidualUnit(WIDTH)
+        self.conv = conv3x3(WIDTH, 3)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """`(N, 64, H, W)` to `(N, 3, H, W)`."""
+        return self.conv(self.unit(features))
+
+
+class JointNet(nn.Module):
+    """JRC-Net: joins what the frame says with what the memory says, and adds the correction to the frame."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unit = ResidualUnit(WIDTH)
+        self.conv = conv3x3(WIDTH, 3)
+
+    def forward(self, frame: Tensor, features: Tensor, memory: Tensor, skip: Tensor) -> Tensor:
+        """The background `(N, 3, H, W)`: frame + conv(½ unit(½ (F + H)) + ½ skip)."""
+        joined = self.unit(0.5 * (features + memory))
+        return frame + self.conv(0.5 * (joined + skip))
+
+
+class J4RNetStep(nn.Module):
+    """One frame step of J4R-Net. This is the module that is exported as a step graph; it holds all the weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv0 = conv3x3(3, WIDTH)
+        self.extractor = nn.Sequential(*(ResidualUnit(WIDTH) for _ in range(EXTRACTOR_UNITS)))
+        self.degradation = DegradationNet()
+        self.fusion = FusionNet()
+        self.removal = PictureHead()
+        self.reconstruction = PictureHead()
+        self.joint = JointNet()
+
+    def forward(self, frame: Tensor, memory: Tensor) -> FrameOutputs:
+        """Take a rainy frame `(N, 3, H, W)` in [0, 1] and the memory `(N, 64, H, W)` of the frame before."""
+        skip = self.conv0(frame)
+        features = self.extractor(skip)
+        logits, degradation = self.degradation(memory, features)
+        memory = self.fusion(features, memory, degradation)
+        background = self.joint(frame, features, memory, skip)
+        return FrameOutputs(background, self.removal(features), logits, self.reconstruction(memory), memory)
+
+    def single_frame(self, frame: Tensor) -> tuple[Tensor, Tensor]:
+        """The path without memory, which is trained first: the background and the streaks of one frame."""
+        skip = self.conv0(frame)
+        features = self.extractor(skip)
+        # With H = F the joint net sees ½ (F + F): features of the scale that it meets later.
+        return self.joint(frame, features, features, skip), self.removal(features)
+
+    @staticmethod
+    def start(frame: Tensor) -> Tensor:
+        """The memory before the first frame: zeros, `(N, 64, H, W)`."""
+        return frame.new_zeros(frame.shape[0], WIDTH, *frame.shape[2:])
+
+
+class J4RNet(nn.Module):
+    """The recurrent network over a clip: the frame step, repeated over time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.step = J4RNetStep()
+
+    def forward(self, clip: Tensor, memory: Tensor | None = None) -> list[FrameOutputs]:
+        """Clean `clip`, `(N, T, 3, H, W)` RGB in [0, 1]; returns one `FrameOutputs` per frame, in order."""
+        memory = self.step.start(clip[:, 0]) if memory is None else memory
+        outputs: list[FrameOutputs] = []
+        for frame in clip.unbind(dim=1):
+            outputs.append(self.step(frame, memory))
+            memory = outputs[-1].memory
+        return outputs

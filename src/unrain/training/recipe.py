@@ -1,0 +1,99 @@
+"""Recipes: what to train, on what, for how long, as readable TOML files. Only their meaning; the loop is `loop.py`."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from unrain.data.batches import Mixture
+from unrain.errors import RecipeError
+from unrain.rain.presets import find
+from unrain.training.objectives import OBJECTIVES
+
+NETWORKS = ("sapnet", "j4rnet")
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of training with one objective and one kind of batch.
+
+    steps: how many. batch: clips per step. size: pixels of a square patch. frames: of a clip. stages: repetitions of
+    SAPNet's stage. rate: learning rate at the first and the last step, a cosine between them.
+    """
+
+    objective: str
+    steps: int
+    batch: int
+    size: int
+    rate: tuple[float, float]
+    frames: int = 1
+    stages: int = 1
+
+    @property
+    def repeats(self) -> int:
+        """How often the step module runs for one batch: stages or frames."""
+        return max(self.frames, self.stages)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training run from the first step to the last; `ema` is the decay of the averaged weights that are shipped."""
+
+    name: str
+    network: str
+    mixture: Mixture
+    phases: tuple[Phase, ...]
+    seed: int = 0
+    ema: float = 0.999
+
+    @property
+    def steps(self) -> int:
+        """Steps of all phases together."""
+        return sum(phase.steps for phase in self.phases)
+
+    def at(self, step: int) -> tuple[Phase, float]:
+        """The phase that step number `step` belongs to, and how much of that phase lies before it, in [0, 1)."""
+        for phase in self.phases:
+            if step < phase.steps:
+                return phase, step / phase.steps
+            step -= phase.steps
+        raise IndexError(f"the recipe has {self.steps} steps")
+
+
+def load(path: Path) -> Recipe:
+    """Read a recipe; `RecipeError` says in one line what in it cannot be understood."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise RecipeError(f"{path}: cannot be read as a recipe ({error})") from error
+    try:
+        return _recipe(path.stem, table)
+    except (RecipeError, TypeError, ValueError) as error:
+        raise RecipeError(f"{path}: {error}") from error
+
+
+def _recipe(name: str, table: dict[str, Any]) -> Recipe:
+    mixture = Mixture(**_known(Mixture, table.pop("mixture", {})))
+    phases = tuple(Phase(**_known(Phase, phase)) for phase in table.pop("phases", []))
+    recipe = Recipe(name=name, mixture=mixture, phases=phases, **_known(Recipe, table))
+    if recipe.network not in NETWORKS:
+        raise RecipeError(f"there is no network {recipe.network!r}; choose one of {', '.join(NETWORKS)}")
+    if not phases:
+        raise RecipeError("it has no [[phases]]")
+    for phase in phases:
+        if phase.objective not in OBJECTIVES:
+            raise RecipeError(f"there is no objective {phase.objective!r}; choose one of {', '.join(OBJECTIVES)}")
+    for preset in mixture.presets:
+        find(preset)
+    return recipe
+
+
+def _known(kind: type, table: Mapping[str, Any]) -> dict[str, Any]:
+    names = {field.name for field in fields(kind)}
+    unknown = sorted(table.keys() - names)
+    if unknown:
+        raise RecipeError(f"unknown setting {', '.join(unknown)}; {kind.__name__.lower()} knows {', '.join(sorted(names))}")
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
