@@ -85,7 +85,7 @@ def compare_figure(
         [grid.zoomed(parts) for parts in background],
         [grid.legend(factor), *(grid.zoomed([factor * part for part in parts]) for parts in rain)],
     ]
-    return grid.assemble(rows, title)
+    return grid.assemble(rows, " ".join((title or "").split()))
 
 
 def side_by_side(rainy: Pixels, clean: Pixels) -> Image.Image:
@@ -113,9 +113,9 @@ def side_by_side(rainy: Pixels, clean: Pixels) -> Image.Image:
 def zoom_regions(rainy: Pixels, clean: Pixels, count: int) -> list[Region]:
     """Choose the places worth enlarging: much rain was taken out there, off a background with texture.
 
-    Score of a region: root mean square of the light that was removed, times the mean gradient of the clean picture.
-    The best region comes first; a later one counts less the nearer it lies to those before it. The same pictures
-    always give the same regions.
+    Score of a region: root mean square of the light that was removed, times the root of the mean gradient of the clean
+    picture, and a quarter of that at the border. The best region comes first; a later one counts less the nearer it
+    lies to those before it. The same pictures always give the same regions.
 
     Args:
         rainy: `(H, W, 3)` floats, RGB in [0, 1]; H and W at least 32.
@@ -132,7 +132,8 @@ def zoom_regions(rainy: Pixels, clean: Pixels, count: int) -> list[Region]:
     _check([rainy, clean])
     if not 1 <= count <= len(_COLOURS):
         raise ValueError(f"a figure enlarges 1 to {len(_COLOURS)} regions, not {count}")
-    step = -(-max(rainy.shape) // _SEARCH_SIDE)
+    # However long a panorama is, at least 16 rows or columns remain to search.
+    step = max(1, min(max(rainy.shape) // _SEARCH_SIDE, min(rainy.shape[:2]) // 16))
     width, height = _region_size(rainy.shape, count, step)
     score = _score(rainy, clean, step, width, height)
     chosen: list[tuple[int, int]] = []
@@ -149,9 +150,8 @@ def _region_size(shape: Sequence[int], count: int, step: int) -> tuple[int, int]
     Each chosen region blocks fewer than two of its widths along the longer side of the picture, so with room for
     2 count + 1 there is always a place left for the next.
     """
-    side = (shape[0] * shape[1]) ** 0.5 / (2 * count + 1)
-    width, height = int(side / step), int(side * 0.75 / step)
-    return max(1, min(width, shape[1] // step)), max(1, min(height, shape[0] // step))
+    width = min((shape[0] * shape[1]) ** 0.5 / (2 * count + 1), shape[1], shape[0] / 0.75)
+    return int(width / step), int(width * 0.75 / step)
 
 
 def _score(rainy: Pixels, clean: Pixels, step: int, width: int, height: int) -> NDArray[np.float64]:
@@ -160,7 +160,7 @@ def _score(rainy: Pixels, clean: Pixels, step: int, width: int, height: int) -> 
     gradients = np.gradient(_reduce(clean, step))
     texture = np.abs(gradients[0]) + np.abs(gradients[1])
     # The small offset keeps texture decisive where no rain was found, and the other way round.
-    score = (np.sqrt(_box_mean(removed, width, height)) + 1e-3) * (_box_mean(texture, width, height) + 1e-3)
+    score = (np.sqrt(_box_mean(removed, width, height)) + 1e-3) * np.sqrt(_box_mean(texture, width, height) + 1e-3)
     # Frames and dark edges of a scan look like texture, and an outline at the border is cut.
     rim = 1 + height // 8
     inner = np.full(score.shape, 0.25)
@@ -220,7 +220,7 @@ class _Grid:
     def fit(cls, shape: Sequence[int], columns: int, regions: Sequence[Region] = ()) -> _Grid:
         """Measures for pictures of `(H, W, 3)`, so that the figure is neither too wide nor unreadably small."""
         height, width = shape[:2]
-        room = (_MAX_WIDTH - (2 * columns + 4) * _MAX_GAP) // columns
+        room = (_MAX_WIDTH - (2 * columns + 6) * _MAX_GAP) // columns
         scale = min(room / width, _MAX_PICTURE_HEIGHT / height, 1.0)
         resample = Image.Resampling.BICUBIC
         if max(height, width) < _MIN_COLUMN:
@@ -277,9 +277,9 @@ class _Grid:
             draw.text((right, middle), text, ink, _font(text, size, right), anchor=anchor)
         return cell
 
-    def assemble(self, rows: Sequence[Sequence[Image.Image]], title: str | None = None) -> Image.Image:
+    def assemble(self, rows: Sequence[Sequence[Image.Image]], title: str = "") -> Image.Image:
         """Put the rows of cells on white paper."""
-        margin, stride = 3 * self.gap, self.column + 2 * self.gap
+        margin, stride = 4 * self.gap, self.column + 2 * self.gap
         head = round(2.4 * self.text) if title else 0
         width = 2 * margin + len(rows[0]) * stride - 2 * self.gap
         height = 2 * margin + head + sum(row[0].height + self.gap for row in rows) - self.gap
@@ -304,8 +304,10 @@ def _zoom_size(column: int, gap: int, regions: Sequence[Region]) -> tuple[int, i
 def _font(text: str, size: int, width: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """The built-in font, at most `size` high, so small that the text fits into `width`."""
     font = ImageFont.load_default(size)
-    length = font.getlength(text)
-    return font if length <= width else ImageFont.load_default(max(6, int(size * width / length)))
+    while size > 6 and font.getlength(text) > width:
+        size -= 1
+        font = ImageFont.load_default(size)
+    return font
 
 
 def _picture(pixels: Pixels) -> Image.Image:

@@ -15,8 +15,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from unrain.data.batches import Batches
-from unrain.networks.j4rnet import J4RNet
-from unrain.networks.sapnet import SAPNet
+from unrain.networks.graphs import build
 from unrain.training import checkpoint
 from unrain.training.objectives import OBJECTIVES
 from unrain.training.recipe import Phase, Recipe
@@ -24,11 +23,6 @@ from unrain.training.recipe import Phase, Recipe
 SAVE_SECONDS = 45.0
 CLIP_NORM = 1.0
 LOG_STEPS = 20
-
-
-def build(network: str) -> nn.Module:
-    """A new network of this name, with random weights."""
-    return {"sapnet": SAPNet, "j4rnet": J4RNet}[network]()
 
 
 @dataclass(frozen=True)

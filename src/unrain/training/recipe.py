@@ -10,10 +10,9 @@ from typing import Any
 
 from unrain.data.batches import Mixture
 from unrain.errors import RecipeError
+from unrain.networks.graphs import NETWORKS
 from unrain.rain.presets import find
 from unrain.training.objectives import OBJECTIVES
-
-NETWORKS = ("sapnet", "j4rnet")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,43 @@
+"""ONNX Runtime on the processor: runs everywhere. Only this file imports it."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from unrain.errors import EngineError
+from unrain.inference.engines import Arrays
+
+
+class OnnxRuntimeEngine:
+    """One session with free height and width."""
+
+    name = "onnxruntime"
+
+    def __init__(self, session: ort.InferenceSession, outputs: Sequence[str]) -> None:
+        self._session, self._outputs = session, list(outputs)
+        self._options = ort.RunOptions()
+        self._options.only_execute_path_to_fetches = True
+        self.device = platform.processor() or platform.machine()
+
+    def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
+        """See `Engine.run`."""
+        values = self._session.run(self._outputs, dict(inputs), self._options)
+        return {name: np.asarray(value) for name, value in zip(self._outputs, values, strict=True)}
+
+
+def open_graph(graph: Path, outputs: Sequence[str], threads: int | None) -> OnnxRuntimeEngine:
+    """An engine for this graph; `EngineError` if ONNX Runtime cannot read it."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    options.log_severity_level = 3
+    try:
+        session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions have no common base but this
+        raise EngineError(f"{graph}: ONNX Runtime cannot read this step graph") from error
+    return OnnxRuntimeEngine(session, outputs)

@@ -1,0 +1,44 @@
+"""PyTorch, for those who have it: our own network classes with the weights of the step graph. Needs `onnx` to read them."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from unrain.errors import EngineError, WeightsError
+from unrain.inference.engines import Arrays
+from unrain.networks.graphs import SIGNATURES, graph_of, read_network
+
+
+class TorchEngine:
+    """Runs the step module under `inference_mode`, on a GPU if there is one."""
+
+    name = "torch"
+
+    def __init__(self, step: torch.nn.Module, names: Sequence[str], outputs: Sequence[str]) -> None:
+        self._place = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._step, self._names, self._outputs = step.to(self._place), names, set(outputs)
+        self.device = torch.cuda.get_device_name() if self._place.type == "cuda" else platform.machine()
+
+    def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
+        """See `Engine.run`."""
+        with torch.inference_mode():
+            values = self._step(**{name: torch.from_numpy(value).to(self._place) for name, value in inputs.items()})
+        named = zip(self._names, values, strict=True)
+        return {name: value.cpu().numpy() for name, value in named if name in self._outputs}
+
+
+def open_graph(graph: Path, outputs: Sequence[str], threads: int | None) -> TorchEngine:
+    """An engine for this graph; `EngineError` if it is not one of our step graphs."""
+    if threads:
+        torch.set_num_threads(threads)
+    try:
+        name, step = graph_of(read_network(graph))
+    except WeightsError as error:
+        raise EngineError(str(error)) from error
+    return TorchEngine(step.eval(), SIGNATURES[name].outputs, outputs)

@@ -1,0 +1,115 @@
+"""The driver of frames: a video, one frame after the other, with what the network remembers of those before.
+
+Knows when there is no past (the first frame, a scene cut) and makes one. Files are the business of `clean.py`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unrain.errors import UnrainError
+from unrain.inference.engines import Arrays, Engine
+from unrain.inference.layout import Pixels, to_pixels, to_planes
+
+BACKGROUND = ("background", "memory_next")
+LAYERS = ("background", "streaks", "degradation", "memory_next")
+WIDTH = 64
+WARM_UP = 4
+"""How many frames ahead are run backwards through the memory where there is no past."""
+GRID = (18, 32)
+CUT_CHANGE, CUT_JUMP = 0.08, 3.0
+
+
+class CleanFrame(NamedTuple):
+    """One frame's result, `(H, W, 3)` in [0, 1] but not clipped; the layers are None if the engine leaves them out.
+
+    degradation is the map α, `(H, W, 1)`.
+    """
+
+    background: Pixels
+    streaks: Pixels | None
+    degradation: Pixels | None
+
+
+def run_frames(engine: Engine, frames: Iterable[Pixels], warm_up: int = WARM_UP) -> Iterator[CleanFrame]:
+    """Clean frames `(H, W, 3)` RGB in [0, 1], one result per frame, in order.
+
+    Holds `warm_up` frames ahead and no more, however long the video is. Raises `UnrainError` where a frame
+    has another size than those before.
+    """
+    cuts = CutDetector()
+    memory: NDArray[np.float32] | None = None
+    for frame, ahead in look_ahead(frames, warm_up):
+        if memory is not None and memory.shape[2:] != frame.shape[:2]:
+            sizes = [" x ".join(map(str, reversed(shape))) for shape in (frame.shape[:2], memory.shape[2:])]
+            raise UnrainError(f"a frame of the size {sizes[0]} follows frames of the size {sizes[1]}")
+        if cuts.starts_scene(frame) or memory is None:
+            memory = _imagined_past(engine, frame, ahead)
+        results = _step(engine, frame, memory)
+        memory = results["memory_next"]
+        yield _result(results)
+
+
+def look_ahead(frames: Iterable[Pixels], count: int) -> Iterator[tuple[Pixels, list[Pixels]]]:
+    """Each frame with up to `count` frames that follow it; at the end there are fewer."""
+    window: deque[Pixels] = deque()
+    for frame in frames:
+        window.append(frame)
+        if len(window) > count:
+            yield window.popleft(), list(window)
+    while window:
+        yield window.popleft(), list(window)
+
+
+def _imagined_past(engine: Engine, frame: Pixels, ahead: list[Pixels]) -> NDArray[np.float32]:
+    """The memory of a past that mirrors the future: the frames ahead, up to the next cut, run backwards."""
+    memory = np.zeros((1, WIDTH, *frame.shape[:2]), np.float32)
+    cuts = CutDetector()
+    cuts.starts_scene(frame)
+    scene = []
+    for later in ahead:
+        if later.shape != frame.shape or cuts.starts_scene(later):
+            break
+        scene.append(later)
+    for later in reversed(scene):
+        memory = _step(engine, later, memory)["memory_next"]
+    return memory
+
+
+def _step(engine: Engine, frame: Pixels, memory: NDArray[np.float32]) -> Arrays:
+    return engine.run({"frame": to_planes(frame), "memory": memory})
+
+
+def _result(results: Arrays) -> CleanFrame:
+    layers = (to_pixels(results[name]) if name in results else None for name in ("streaks", "degradation"))
+    return CleanFrame(to_pixels(results["background"]), *layers)
+
+
+class CutDetector:
+    """Says where a new scene starts: a frame that differs from the one before by much, and by much more than usual."""
+
+    def __init__(self) -> None:
+        self._last: NDArray[np.float32] | None = None
+        self._usual = 0.0
+
+    def starts_scene(self, frame: Pixels) -> bool:
+        """Whether `frame` starts a scene after those that were shown before; the very first does not."""
+        small = _thumbnail(frame)
+        change = 0.0 if self._last is None else float(np.abs(small - self._last).mean())
+        cut = change > CUT_CHANGE and change > CUT_JUMP * self._usual
+        self._usual = 0.0 if cut else max(0.8 * self._usual, change)
+        self._last = small
+        return cut
+
+
+def _thumbnail(frame: Pixels) -> NDArray[np.float32]:
+    """Block means on a coarse grid: rain averages out, and the scene's layout stays."""
+    rows, columns = (min(cells, size) for cells, size in zip(GRID, frame.shape, strict=False))
+    height, width = frame.shape[0] // rows * rows, frame.shape[1] // columns * columns
+    blocks = frame[:height, :width].reshape(rows, height // rows, columns, width // columns, 3)
+    return np.asarray(blocks.mean(axis=(1, 3)), dtype=np.float32)

@@ -1,0 +1,144 @@
+"""The models that people hold: call one with a picture, or stream frames through it. Files are `clean.py`'s business."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, overload
+
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+from PIL import Image
+
+from unrain import weights
+from unrain.errors import UnrainError
+from unrain.inference import engines, frames, stages
+from unrain.inference.layout import AnyPicture, Pixels, unwrap
+
+
+@dataclass(frozen=True)
+class Layers:
+    """What was taken out of a picture or frame, all `(H, W, C)` float32.
+
+    streaks: rainy = clean + streaks where the rain lets the scene through; an image model's is rainy − clean.
+    degradation: the map α in [0, 1], the probability that rain hides the scene, `(H, W, 1)`; None for an image model.
+    """
+
+    streaks: Pixels
+    degradation: Pixels | None = None
+
+
+class ImageModel:
+    """Takes the rain out of single pictures. Made by `unrain.load`."""
+
+    def __init__(self, entry: weights.Entry, engine: str = "auto", threads: int | None = None) -> None:
+        self.entry = entry
+        self.engine = engines.create(entry.graph(), stages.OUTPUTS, engine, threads)
+
+    @overload
+    def __call__(
+        self, picture: AnyPicture, *, stages: int | None = None, layers: Literal[False] = False
+    ) -> AnyPicture: ...
+    @overload
+    def __call__(
+        self, picture: AnyPicture, *, stages: int | None = None, layers: Literal[True]
+    ) -> tuple[AnyPicture, Layers]: ...
+
+    def __call__(self, picture: AnyPicture, *, stages: int | None = None, layers: bool = False) -> Any:
+        """Clean one picture: a PIL image, or an RGB array `(H, W, 3)` of uint8 or of floats in [0, 1].
+
+        Returns the same type, and with `layers` also the `Layers` that were taken out. `stages` (default: the
+        model's own) trades quality for time. Raises `TypeError` or `ValueError` for another kind of picture, and
+        `UnrainError` where this machine's memory is too small for it.
+        """
+        rainy, wrap = unwrap(picture)
+        clean = self.clean_pixels(rainy, stages)
+        return (wrap(clean), Layers(rainy - clean)) if layers else wrap(clean)
+
+    def clean_pixels(self, rainy: Pixels, count: int | None = None) -> Pixels:
+        """The same for `(H, W, 3)` float32 in [0, 1], clipped to [0, 1]."""
+        count = self.entry.stages if count is None else count
+        if count < 1:
+            raise UnrainError(f"{count} stages cannot clean a picture; use 1 or more")
+        check_memory(self.entry, rainy.shape[0], rainy.shape[1])
+        return stages.run_stages(self.engine, rainy, count).clip(0, 1)
+
+
+class VideoModel:
+    """Takes the rain out of videos. Made by `unrain.load`."""
+
+    def __init__(self, entry: weights.Entry, engine: str = "auto", threads: int | None = None) -> None:
+        self.entry = entry
+        self._options = (engine, threads)
+        self.engine = engines.create(entry.graph(), frames.BACKGROUND, engine, threads)
+
+    @overload
+    def stream(self, pictures: Iterable[AnyPicture], *, layers: Literal[False] = False) -> Iterator[AnyPicture]: ...
+    @overload
+    def stream(
+        self, pictures: Iterable[AnyPicture], *, layers: Literal[True]
+    ) -> Iterator[tuple[AnyPicture, Layers]]: ...
+
+    def stream(self, pictures: Iterable[AnyPicture], *, layers: bool = False) -> Iterator[Any]:
+        """Clean the frames of one video, in order: any iterable of pictures as `ImageModel` takes them.
+
+        Yields one result per frame, of the frame's type; with `layers`, pairs of it and its `Layers`. Memory does not
+        grow: the source is read a few frames ahead, and nothing is kept of what was yielded.
+        """
+        if not layers:
+            for result, wrap in self._run(pictures, self.engine):
+                yield wrap(result.background)
+            return
+        engine = engines.create(self.entry.graph(), frames.LAYERS, *self._options)
+        for result, wrap in self._run(pictures, engine):
+            yield wrap(result.background), Layers(result.streaks, result.degradation)
+
+    def _run(self, pictures: Iterable[Any], engine: engines.Engine) -> Iterator[tuple[frames.CleanFrame, Any]]:
+        wraps = []
+
+        def unwrapped() -> Iterator[Pixels]:
+            for picture in pictures:
+                pixels, wrap = unwrap(picture)
+                if not wraps:
+                    check_memory(self.entry, pixels.shape[0], pixels.shape[1])
+                wraps.append(wrap)
+                yield pixels
+
+        for result in frames.run_frames(engine, unwrapped()):
+            yield result, wraps.pop(0)
+
+    def clean_frames(self, rainy: Iterable[Pixels]) -> Iterator[Pixels]:
+        """The same for `(H, W, 3)` float32 in [0, 1], clipped to [0, 1]."""
+        return self.stream(rainy)
+
+
+def check_memory(entry: weights.Entry, height: int, width: int) -> None:
+    """Refuse, in one line, a picture for which this machine has too little free memory: `UnrainError`."""
+    needed, free = entry.memory * height * width, psutil.virtual_memory().available
+    if needed > free:
+        raise UnrainError(
+            f"a picture of {width} x {height} pixels needs about {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB"
+            " are free; make the picture smaller or close other programs"
+        )
+
+
+@overload
+def load(name: Literal["sapnet"] = "sapnet", *, engine: str = "auto", threads: int | None = None) -> ImageModel: ...
+@overload
+def load(name: Literal["j4rnet"], *, engine: str = "auto", threads: int | None = None) -> VideoModel: ...
+@overload
+def load(name: str, *, engine: str = "auto", threads: int | None = None) -> ImageModel | VideoModel: ...
+
+
+def load(
+    name: str = weights.DEFAULT_IMAGE, *, engine: str = "auto", threads: int | None = None
+) -> ImageModel | VideoModel:
+    """A shipped model by name: an `ImageModel` ("sapnet", the default) or a `VideoModel` ("j4rnet").
+
+    `engine` is "auto" (the fastest that is installed), "openvino", "onnxruntime" or "torch"; `threads` defaults to
+    all cores. Raises `WeightsError` for an unknown name or damaged weights, `EngineError` for an engine that is not
+    there.
+    """
+    entry = weights.find(name)
+    return (ImageModel if entry.kind == "image" else VideoModel)(entry, engine, threads)

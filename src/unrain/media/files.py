@@ -1,0 +1,230 @@
+"""Which file is what, which output belongs to which input, and how an output appears whole or not at all.
+
+What is inside of the files is read and written in images.py and videos.py.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from PIL import UnidentifiedImageError
+
+from unrain.errors import MediaError
+from unrain.media import images, videos
+
+# containers that are read but not written, or that players open under another name
+_WRITTEN_AS = {".avi": ".mkv", ".3gp": ".mp4", ".mts": ".ts", ".m2ts": ".ts"}
+_MEDIA_SUFFIXES = {*images.SUFFIXES, *videos.SUFFIXES, *_WRITTEN_AS}
+
+
+class Kind(StrEnum):
+    """What a file holds."""
+
+    IMAGE = "image"
+    VIDEO = "video"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file to read and the file to write for it."""
+
+    source: Path
+    target: Path
+
+
+def kind_of(path: Path) -> Kind:
+    """Whether a file holds a picture or a video, told from its content and never from its name.
+
+    Raises MediaError for a file that is missing, empty, or neither of the two.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(1024)
+    except OSError as error:
+        raise MediaError(f"{path}: cannot be opened: {error.strerror}") from error
+    if not head:
+        raise MediaError(f"{path}: is empty; fetch or export it again")
+    try:
+        with images.open_picture(path):
+            return Kind.IMAGE
+    except UnidentifiedImageError:
+        pass
+    except (OSError, ValueError, SyntaxError) as error:
+        raise MediaError(f"{path}: is a damaged picture: {error}") from error
+    try:
+        videos.probe(path)
+    except MediaError as error:
+        if videos.container_of(head):
+            raise
+        raise MediaError(f"{path}: is neither a picture nor a video that unrain can read; convert it first") from error
+    return Kind.VIDEO
+
+
+@contextmanager
+def atomic_output(path: Path) -> Iterator[Path]:
+    """Yield a hidden temporary path beside `path`, and move it there when the block ends well.
+
+    The suffix stays, so that writers choose the right format; missing folders are made. If the block raises anything,
+    the temporary file goes away, and so do the folders that were made for it, and `path` is as it was.
+
+    Raises MediaError if the folder cannot be written to, or if the block wrote nothing.
+    """
+    temporary = path.parent / f".{path.stem[:40]}.tmp-{os.getpid()}-{secrets.token_hex(3)}{path.suffix}"
+    made: list[Path] = []
+    try:
+        with _blame(path):
+            _make_folders(path.parent, made)
+            temporary.open("xb").close()
+        yield temporary
+        with _blame(path):
+            _publish(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        for folder in reversed(made):
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+def plan(inputs: Sequence[Path], output: Path | None) -> list[Job]:
+    """Say which file is written for which input, in a fixed order.
+
+    - Without `output`: `photo.png` becomes `photo_clean.png` beside it, the folder `in` becomes `in_clean`.
+    - One file, and an `output` with the suffix of a picture or video: exactly that file.
+    - Otherwise `output` is a folder. Of one folder the tree is kept below it; of several inputs each folder keeps its
+      own name. Files of the same name are told apart by the folders that they come from, or else by a number.
+
+    Folders are walked in sorted order, without hidden entries, linked folders, `output` itself, and files that do not
+    have the suffix of a picture or video. A file that is named is always planned, also if it does not exist. AVI is
+    written as .mkv, 3GP as .mp4 and MTS as .ts, because the originals cannot hold what is kept.
+
+    Raises MediaError if a target is one of the sources, lies outside of the output folder because of a link, or if
+    `output` is a file where a folder is needed.
+    """
+    if output is not None and len(inputs) == 1 and _names_a_file(inputs[0], output):
+        jobs = [Job(inputs[0], output)]
+    elif output is None:
+        jobs = [job for each in inputs for job in _beside(each)]
+    else:
+        if output.exists() and not output.is_dir():
+            raise MediaError(f"{output}: is a file, but a folder is needed for these inputs; name a folder")
+        jobs = [Job(each, output / target) for each, target in _relative_targets(inputs, output)]
+        _refuse_escapes(jobs, output)
+    jobs = _distinct(jobs)
+    _refuse_overwriting(jobs)
+    return jobs
+
+
+def _names_a_file(source: Path, output: Path) -> bool:
+    return output.suffix.lower() in _MEDIA_SUFFIXES and not source.is_dir() and not output.is_dir()
+
+
+def _beside(each: Path) -> Iterator[Job]:
+    if not each.is_dir():
+        yield Job(each, each.with_name(each.stem + "_clean" + _written_suffix(each)))
+        return
+    folder = each.absolute() if each.name in ("", "..") else each
+    root = folder.with_name(folder.name + "_clean")
+    jobs = [Job(source, root / _as_written(source.relative_to(each))) for source in _walk(each, root)]
+    _refuse_escapes(jobs, root)
+    yield from jobs
+
+
+def _relative_targets(inputs: Sequence[Path], output: Path) -> Iterator[tuple[Path, Path]]:
+    files = [each for each in inputs if not each.is_dir()]
+    shared = Counter(each.name.casefold() for each in {_real(each): each for each in files}.values())
+    twins = [each.absolute().parent for each in files if shared[each.name.casefold()] > 1]
+    common = Path(os.path.commonpath(twins)) if twins else Path()
+    for each in inputs:
+        if each.is_dir():
+            top = Path(each.absolute().name) if len(inputs) > 1 else Path()
+            for source in _walk(each, output):
+                yield source, top / _as_written(source.relative_to(each))
+        elif shared[each.name.casefold()] > 1:
+            yield each, _as_written(each.absolute().relative_to(common))
+        else:
+            yield each, _as_written(Path(each.name))
+
+
+def _walk(folder: Path, output: Path) -> Iterator[Path]:
+    """Media files below `folder`, sorted; results of an earlier run must not become inputs."""
+    found = []
+    for root, folders, names in os.walk(folder, followlinks=False):
+        folders[:] = [name for name in folders if not name.startswith(".") and _real(Path(root, name)) != _real(output)]
+        visible = (Path(root, name) for name in names if not name.startswith("."))
+        found += [path for path in visible if path.suffix.lower() in _MEDIA_SUFFIXES]
+    yield from sorted(found, key=lambda path: path.parts)
+
+
+def _written_suffix(path: Path) -> str:
+    return _WRITTEN_AS.get(path.suffix.lower(), path.suffix)
+
+
+def _as_written(path: Path) -> Path:
+    return path.with_suffix(_written_suffix(path)) if path.suffix else path
+
+
+def _distinct(jobs: Sequence[Job]) -> list[Job]:
+    """Each source once, each target once; file systems that ignore case count as well."""
+    sources: set[Path] = set()
+    targets: set[str] = set()
+    kept = []
+    for job in jobs:
+        if _real(job.source) in sources:
+            continue
+        sources.add(_real(job.source))
+        target, number = job.target, 2
+        while str(target).casefold() in targets:
+            target, number = job.target.with_name(f"{job.target.stem}-{number}{job.target.suffix}"), number + 1
+        targets.add(str(target).casefold())
+        kept.append(Job(job.source, target))
+    return kept
+
+
+def _refuse_overwriting(jobs: Sequence[Job]) -> None:
+    sources = {_real(job.source) for job in jobs}
+    for job in jobs:
+        if _real(job.target) in sources:
+            raise MediaError(f"{job.target}: would overwrite an input; choose another output")
+
+
+def _refuse_escapes(jobs: Sequence[Job], root: Path) -> None:
+    for job in jobs:
+        if not _real(job.target.parent).is_relative_to(_real(root)):
+            raise MediaError(f"{job.target}: a link leads out of {root}; remove the link or choose another output")
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))
+
+
+def _make_folders(folder: Path, made: list[Path]) -> None:
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    for each in reversed(missing):
+        with suppress(FileExistsError):
+            each.mkdir()
+            made.append(each)
+
+
+def _publish(temporary: Path, path: Path) -> None:
+    with temporary.open("rb+") as file:
+        if not file.read(1):
+            raise MediaError(f"{path}: nothing was written")
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+@contextmanager
+def _blame(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise MediaError(f"{path}: cannot be written: {error.strerror}; choose another output") from error

@@ -1,0 +1,110 @@
+"""What a step graph is: the module that is exported, its names, and the way back from a file to a network.
+
+Writing the file is `training/export.py`; running it is the room `inference`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import onnx
+import torch
+from google.protobuf.message import DecodeError
+from onnx import numpy_helper
+from torch import Tensor, nn
+
+from unrain.errors import WeightsError
+from unrain.networks.j4rnet import J4RNet, J4RNetStep
+from unrain.networks.sapnet import SAPNet, SAPNetStage, StageState
+
+
+class J4RNetGraph(nn.Module):
+    """The frame step with the degradation map in place of the logits."""
+
+    def __init__(self, step: J4RNetStep) -> None:
+        super().__init__()
+        self.step = step
+
+    def forward(self, frame: Tensor, memory: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Background, streaks, degradation map, detail, and the next memory."""
+        out = self.step(frame, memory)
+        return out.background, out.streaks, out.degradation, out.detail, out.memory
+
+
+class SAPNetGraph(nn.Module):
+    """The stage, under the parameter names of the whole network."""
+
+    def __init__(self, stage: SAPNetStage) -> None:
+        super().__init__()
+        self.stage = stage
+
+    def forward(self, rainy: Tensor, estimate: Tensor, h: Tensor, c: Tensor) -> StageState:
+        """The next estimate and state."""
+        return cast(StageState, self.stage(rainy, estimate, h, c))
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Names and channels of a step graph's inputs, and names of its outputs; a state `x` comes out as `x_next`."""
+
+    inputs: dict[str, int]
+    outputs: tuple[str, ...]
+
+
+SIGNATURES: Mapping[str, Signature] = {
+    "sapnet": Signature({"rainy": 3, "estimate": 3, "h": 32, "c": 32}, ("estimate_next", "h_next", "c_next")),
+    "j4rnet": Signature(
+        {"frame": 3, "memory": 64}, ("background", "streaks", "degradation", "detail", "memory_next")
+    ),
+}
+
+NETWORKS: Mapping[str, type[SAPNet] | type[J4RNet]] = {"sapnet": SAPNet, "j4rnet": J4RNet}
+
+
+def build(name: str) -> SAPNet | J4RNet:
+    """A new network of this name, with random weights; `WeightsError` if there is none."""
+    if name not in NETWORKS:
+        raise WeightsError(f"there is no network {name!r}; choose one of {', '.join(NETWORKS)}")
+    return NETWORKS[name]()
+
+
+def graph_of(network: nn.Module) -> tuple[str, nn.Module]:
+    """The network's name, and the module that computes its step graph; `WeightsError` if it has none."""
+    if isinstance(network, SAPNet):
+        return "sapnet", SAPNetGraph(network.stage)
+    if isinstance(network, J4RNet):
+        return "j4rnet", J4RNetGraph(network.step)
+    raise WeightsError(f"{type(network).__name__} has no step graph")
+
+
+def read_network(path: Path) -> SAPNet | J4RNet:
+    """The network that a step graph of ours was exported from, with its weights in float32.
+
+    Reads the file alone, never anything that it points to. Raises `WeightsError` if it is not a step graph of ours.
+    """
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except (OSError, DecodeError) as error:
+        raise WeightsError(f"{path}: cannot be read as a step graph") from error
+    network = build({entry.key: entry.value for entry in model.metadata_props}.get("network", "?"))
+    names = network.state_dict().keys()
+    weights = {w.name: numpy_helper.to_array(w) for w in model.graph.initializer if w.name in names}
+    load_weights(network, {name: torch.tensor(value, dtype=torch.float32) for name, value in weights.items()})
+    return network
+
+
+def load_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Put `weights` into `network`; `WeightsError` names every missing, unknown or misshapen parameter."""
+    own = network.state_dict()
+    faults = {
+        "missing": sorted(own.keys() - weights.keys()),
+        "unknown": sorted(weights.keys() - own.keys()),
+        "of another shape": sorted(k for k in own.keys() & weights.keys() if own[k].shape != weights[k].shape),
+    }
+    if any(faults.values()):
+        text = "; ".join(f"{what}: {', '.join(keys)}" for what, keys in faults.items() if keys)
+        raise WeightsError(f"the weights do not fit {type(network).__name__}; {text}")
+    network.load_state_dict(weights)

@@ -1,0 +1,66 @@
+"""The shipped models: their step graphs, and `catalog.toml`, which says what each is and how it was made."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from unrain.errors import WeightsError
+
+DEFAULT_IMAGE, DEFAULT_VIDEO = "sapnet", "j4rnet"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model of the catalog.
+
+    kind: what it cleans. stages: how often its graph runs for one picture (1 for a video model's frame). memory: bytes
+    that it needs per pixel of a picture. The rest of the table is in `details`, for people to read.
+    """
+
+    name: str
+    kind: Literal["image", "video"]
+    file: str
+    sha256: str
+    stages: int
+    memory: int
+    summary: str
+    details: dict[str, Any]
+
+    def graph(self) -> Path:
+        """The step graph's file; `WeightsError` if it is missing or not the one that the catalog names."""
+        path = _folder() / self.file
+        try:
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as error:
+            raise WeightsError(f"the weights of {self.name} are missing; install unrain again") from error
+        if digest != self.sha256:
+            raise WeightsError(f"the weights of {self.name} are damaged ({path}); install unrain again")
+        return path
+
+
+def _folder() -> Path:
+    # The engines want a path, so the package must lie in a folder, as pip installs it.
+    return Path(str(resources.files(__name__)))
+
+
+@cache
+def catalog() -> dict[str, Entry]:
+    """All shipped models by name, in the catalog's order."""
+    tables = tomllib.loads((_folder() / "catalog.toml").read_text(encoding="utf-8"))
+    known = ("kind", "file", "sha256", "stages", "memory", "summary")
+    return {
+        name: Entry(name, *(table.pop(key) for key in known), details=table) for name, table in tables.items()
+    }
+
+
+def find(name: str) -> Entry:
+    """The catalog's entry of this name; `WeightsError` names those that exist."""
+    if name not in catalog():
+        raise WeightsError(f"there is no model {name!r}; choose one of {', '.join(catalog())}")
+    return catalog()[name]

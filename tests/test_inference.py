@@ -1,0 +1,218 @@
+"""Engines agree, drivers repeat the step graph as the networks do, and models take pictures as people hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import psutil
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+import unrain
+from unrain import weights
+from unrain.errors import EngineError, UnrainError, WeightsError
+from unrain.inference import engines, frames, stages
+from unrain.inference.frames import CutDetector, look_ahead, run_frames
+from unrain.networks.graphs import read_network
+from unrain.networks.j4rnet import J4RNet
+from unrain.networks.sapnet import SAPNet
+
+Pixels = NDArray[np.float32]
+ENGINES = list(engines.MODULES)
+
+
+@pytest.fixture(scope="module")
+def clip(photo: Pixels) -> list[Pixels]:
+    """Six frames of a camera that moves over a photo, (48, 64, 3) each."""
+    return [np.ascontiguousarray(photo[2 * time : 2 * time + 48, time : time + 64]) for time in range(6)]
+
+
+def to_tensor(pixels: Pixels) -> torch.Tensor:
+    return torch.from_numpy(pixels).permute(2, 0, 1)[None]
+
+
+def to_pixels(picture: torch.Tensor) -> Pixels:
+    return np.asarray(picture[0].permute(1, 2, 0).numpy())
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("crop", [(64, 96), (33, 47)])
+def test_engine_runs_stages_as_the_network_does(photo: Pixels, engine: str, crop: tuple[int, int]) -> None:
+    graph = weights.find("sapnet").graph()
+    rainy = photo[: crop[0], : crop[1]]
+    network = read_network(graph)
+    assert isinstance(network, SAPNet)
+    with torch.inference_mode():
+        expected = network.eval()(to_tensor(rainy), stages=6)
+    runner = engines.create(graph, stages.OUTPUTS, engine)
+    for count in (1, 3, 6):
+        clean = stages.run_stages(runner, rainy, count)
+        np.testing.assert_allclose(clean, to_pixels(expected[count - 1]), atol=1e-4)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_engine_runs_frames_with_memory_as_the_network_does(clip: list[Pixels], engine: str) -> None:
+    graph = weights.find("j4rnet").graph()
+    network = read_network(graph)
+    assert isinstance(network, J4RNet)
+    with torch.inference_mode():
+        expected = network.eval()(torch.stack([to_tensor(frame) for frame in clip], dim=1))
+    runner = engines.create(graph, frames.LAYERS, engine)
+    results = list(run_frames(runner, clip, warm_up=0))
+    for result, truth in zip(results, expected, strict=True):
+        assert result.streaks is not None
+        assert result.degradation is not None
+        np.testing.assert_allclose(result.background, to_pixels(truth.background), atol=1e-4)
+        np.testing.assert_allclose(result.streaks, to_pixels(truth.streaks), atol=1e-4)
+        np.testing.assert_allclose(result.degradation, to_pixels(truth.degradation), atol=1e-4)
+
+
+def test_streaming_frame_by_frame_equals_the_clip_at_once(clip: list[Pixels]) -> None:
+    video = unrain.load("j4rnet")
+    whole = list(video.stream(clip))
+    received = iter(clip)
+    streamed = list(video.stream(frame for frame in received))
+    assert len(whole) == len(clip)
+    assert all(np.array_equal(a, b) for a, b in zip(whole, streamed, strict=True))
+
+
+def test_first_frame_is_warmed_up_by_the_reflected_frames_ahead(clip: list[Pixels]) -> None:
+    graph = weights.find("j4rnet").graph()
+    runner = engines.create(graph, frames.BACKGROUND, "onnxruntime")
+    warmed = list(run_frames(runner, clip, warm_up=3))
+    reflected = [clip[3], clip[2], clip[1], *clip]
+    by_hand = list(run_frames(runner, reflected, warm_up=0))[3:]
+    for a, b in zip(warmed, by_hand, strict=True):
+        assert np.array_equal(a.background, b.background)
+
+
+def test_scene_cut_resets_the_memory(clip: list[Pixels]) -> None:
+    graph = weights.find("j4rnet").graph()
+    runner = engines.create(graph, frames.BACKGROUND, "onnxruntime")
+    other = [np.ascontiguousarray(1 - frame) for frame in clip]
+    both = list(run_frames(runner, clip + other))
+    alone = list(run_frames(runner, clip)) + list(run_frames(runner, other))
+    for a, b in zip(both, alone, strict=True):
+        assert np.array_equal(a.background, b.background)
+
+
+def test_only_the_first_frame_of_another_scene_is_a_cut(shared: object) -> None:
+    clips = [_read_clip(name) for name in ("dog", "cows", "drift-straight", "parkour")]
+    for before, after in pairwise(clips):
+        detector = CutDetector()
+        found = [detector.starts_scene(frame) for frame in before + after]
+        assert [index for index, cut in enumerate(found) if cut] == [len(before)]
+
+
+def _read_clip(name: str) -> list[Pixels]:
+    from conftest import SHARED
+
+    paths = sorted((SHARED / "data/train/clips" / name).iterdir())
+    return [np.asarray(Image.open(path).convert("RGB").reduce(4), dtype=np.float32) / 255 for path in paths]
+
+
+def test_look_ahead_shows_what_follows_and_reads_no_further() -> None:
+    read = []
+
+    def source() -> Iterator[Pixels]:
+        for number in range(5):
+            read.append(number)
+            yield np.full((1, 1, 3), number, np.float32)
+
+    seen = []
+    for frame, ahead in look_ahead(source(), 2):
+        seen.append((int(frame[0, 0, 0]), [int(later[0, 0, 0]) for later in ahead]))
+        assert len(read) <= len(seen) + 2
+    assert seen == [(0, [1, 2]), (1, [2, 3]), (2, [3, 4]), (3, [4]), (4, [])]
+
+
+@pytest.mark.parametrize("length", [1, 2])
+def test_shortest_videos_are_cleaned(clip: list[Pixels], length: int) -> None:
+    assert len(list(unrain.load("j4rnet").stream(clip[:length]))) == length
+
+
+def test_frames_of_different_sizes_are_refused(clip: list[Pixels]) -> None:
+    with pytest.raises(UnrainError, match="size"):
+        list(unrain.load("j4rnet").stream([clip[0], clip[1][:40]]))
+
+
+@pytest.fixture(scope="module")
+def model() -> unrain.ImageModel:
+    return unrain.load()
+
+
+def test_model_gives_back_the_type_that_it_got(model: unrain.ImageModel, photo: Pixels) -> None:
+    bytes_ = (photo * 255).round().astype(np.uint8)
+    image = model(Image.fromarray(bytes_))
+    assert isinstance(image, Image.Image)
+    assert image.size == (96, 80)
+    from_bytes, from_floats, from_doubles = model(bytes_), model(photo), model(photo.astype(np.float64))
+    assert from_bytes.dtype == np.uint8
+    assert from_floats.dtype == np.float32
+    assert from_doubles.dtype == np.float64
+    assert np.array_equal(np.asarray(image), from_bytes)
+    assert np.array_equal(from_bytes, (from_floats * 255).round().astype(np.uint8))
+
+
+def test_rain_that_was_taken_out_adds_up(model: unrain.ImageModel, photo: Pixels) -> None:
+    clean, layers = model(photo, layers=True)
+    np.testing.assert_allclose(clean + layers.streaks, photo, atol=1e-6)
+    assert layers.degradation is None
+
+
+def test_video_layers_come_with_each_frame(clip: list[Pixels]) -> None:
+    for clean, layers in unrain.load("j4rnet").stream(clip[:2], layers=True):
+        assert clean.shape == layers.streaks.shape == (48, 64, 3)
+        assert layers.degradation is not None
+        assert layers.degradation.shape == (48, 64, 1)
+
+
+@pytest.mark.parametrize(
+    ("picture", "error"),
+    [
+        (np.zeros((3, 40, 40), np.float32), ValueError),
+        (np.zeros((40, 40), np.uint8), ValueError),
+        (np.zeros((0, 40, 3), np.uint8), ValueError),
+        (np.full((40, 40, 3), 255.0, np.float32), ValueError),
+        (np.full((40, 40, 3), np.nan, np.float32), ValueError),
+        (np.zeros((40, 40, 3), np.int32), TypeError),
+        ("photo.jpg", TypeError),
+    ],
+)
+def test_layouts_are_not_guessed(model: unrain.ImageModel, picture: object, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        model(picture)  # type: ignore[call-overload]
+
+
+def test_picture_that_does_not_fit_into_memory_is_refused_in_one_line(model: unrain.ImageModel) -> None:
+    entry = replace(model.entry, memory=psutil.virtual_memory().total)
+    with pytest.raises(UnrainError, match="96 x 80 pixels needs about") as refusal:
+        unrain.inference.model.check_memory(entry, 80, 96)
+    assert "\n" not in str(refusal.value)
+
+
+def test_zero_stages_are_refused(model: unrain.ImageModel, photo: Pixels) -> None:
+    with pytest.raises(UnrainError, match="use 1 or more"):
+        model(photo, stages=0)
+
+
+def test_unknown_engine_and_model_name_the_known_ones() -> None:
+    with pytest.raises(EngineError, match="choose one of openvino, onnxruntime, torch"):
+        unrain.load(engine="caffe")
+    with pytest.raises(WeightsError, match="choose one of sapnet, j4rnet"):
+        unrain.load("prenet")
+
+
+def test_engine_refuses_a_file_that_is_no_step_graph(tmp_path: object) -> None:
+    from pathlib import Path
+
+    broken = Path(str(tmp_path)) / "broken.onnx"
+    broken.write_bytes(b"not a graph")
+    for engine in ENGINES:
+        with pytest.raises(EngineError, match=r"broken\.onnx"):
+            engines.create(broken, stages.OUTPUTS, engine)

@@ -1,0 +1,183 @@
+"""The networks are those of the two papers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from unrain.errors import WeightsError
+from unrain.networks.graphs import build, load_weights
+from unrain.networks.j4rnet import J4RNet, J4RNetStep
+from unrain.networks.sapnet import SAPNet, from_published
+
+Array = NDArray[np.float64]
+
+
+def sapnet_by_the_table(weights: dict[str, Array], rainy: Array, stages: int) -> list[Array]:
+    """SAPNet (3, H, W) in NumPy and float64, transcribed from the layer table, with the published names."""
+
+    def conv(x: Array, name: str, dilation: int = 1) -> Array:
+        kernel, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
+        _, height, width = x.shape
+        padded = np.pad(x, ((0, 0), (dilation, dilation), (dilation, dilation)))
+        out = np.zeros((len(kernel), height, width)) + bias[:, None, None]
+        for row in range(3):
+            for column in range(3):
+                top, left = row * dilation, column * dilation
+                window = padded[:, top : top + height, left : left + width]
+                out += np.tensordot(kernel[:, :, row, column], window, axes=1)
+        return out
+
+    def sigmoid(x: Array) -> Array:
+        return 1 / (1 + np.exp(-x))
+
+    def attention(x: Array, name: str) -> Array:
+        w1, w2, w3 = (weights[f"{name}.{part}.weight"][:, :, 0, 0] for part in ("conv_du.0", "conv_du.2", "conv_1_1"))
+        y = x.mean(axis=(1, 2))
+        gate = sigmoid(w2 @ np.maximum(w1 @ y, 0) + w3 @ y)
+        return np.asarray(x * gate[:, None, None])
+
+    h = c = np.zeros((32, *rainy.shape[1:]))
+    estimate, estimates = rainy, []
+    for _ in range(stages):
+        x = np.maximum(conv(np.concatenate((rainy, estimate)), "conv0.0"), 0)
+        x = np.concatenate((x, h))
+        i, f, o = (sigmoid(conv(x, f"conv_{gate}.0")) for gate in "ifo")
+        c = f * c + i * np.tanh(conv(x, "conv_g.0"))
+        h = o * np.tanh(c)
+        x = h
+        for unit, dilation in enumerate((1, 2, 4, 8, 16), start=1):
+            inner = x
+            for layer in (0, 3):
+                inner = conv(inner, f"res_conv{unit}.{layer}", dilation)
+                inner = np.maximum(attention(inner, f"res_conv{unit}.{layer + 1}"), 0)
+            x = np.maximum(x + inner, 0)
+        estimate = rainy + conv(x, "conv.0")
+        estimates.append(estimate)
+    return estimates
+
+
+def published(shared: Path) -> dict[str, torch.Tensor]:
+    path = shared / "peers/sapnet/net_latest.pth"
+    return dict(torch.load(path, map_location="cpu", weights_only=True))
+
+
+@pytest.mark.parametrize("size", [(40, 56), (33, 47)])
+def test_published_sapnet_checkpoint_gives_the_output_of_the_layer_table(shared: Path, size: tuple[int, int]) -> None:
+    checkpoint = published(shared)
+    network = SAPNet()
+    load_weights(network, from_published(checkpoint))
+    rainy = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(1))
+    weights = {name.removeprefix("module."): value.double().numpy() for name, value in checkpoint.items()}
+    expected = sapnet_by_the_table(weights, rainy[0].double().numpy(), stages=6)
+    with torch.inference_mode():
+        estimates = network(rainy, stages=6)
+    for estimate, truth in zip(estimates, expected, strict=True):
+        np.testing.assert_allclose(estimate[0].numpy(), truth, atol=1e-5)
+
+
+def test_published_checkpoint_with_other_keys_is_refused_by_name(shared: Path) -> None:
+    checkpoint = published(shared)
+    checkpoint["module.conv9.weight"] = checkpoint.pop("module.conv_g.0.bias")
+    with pytest.raises(WeightsError, match=r"missing: conv_g\.0\.bias; unknown: conv9\.weight"):
+        from_published(checkpoint)
+
+
+def test_weights_with_other_keys_or_shapes_are_refused_by_name() -> None:
+    weights = SAPNet().state_dict()
+    weights["stage.conv1.weight"] = weights.pop("stage.conv0.weight")
+    weights["stage.conv.bias"] = torch.zeros(4)
+    with pytest.raises(
+        WeightsError,
+        match=r"missing: stage\.conv0\.weight; unknown: stage\.conv1\.weight; of another shape: stage\.conv\.bias",
+    ):
+        load_weights(SAPNet(), weights)
+
+
+def test_there_is_no_network_of_another_name() -> None:
+    with pytest.raises(WeightsError, match="choose one of sapnet, j4rnet"):
+        build("unet")
+
+
+def test_sapnet_has_the_published_number_of_parameters() -> None:
+    assert sum(parameter.numel() for parameter in SAPNet().parameters()) == 180_483
+
+
+def test_sapnet_gives_one_estimate_per_stage_and_more_stages_continue_fewer() -> None:
+    network, rainy = SAPNet().eval(), torch.rand(2, 3, 20, 24)
+    with torch.inference_mode():
+        two, four = network(rainy, stages=2), network(rainy, stages=4)
+    assert len(four) == 4
+    assert all(torch.equal(a, b) for a, b in zip(two, four, strict=False))
+
+
+@pytest.fixture(scope="module")
+def j4rnet_inputs() -> tuple[J4RNetStep, torch.Tensor, torch.Tensor]:
+    """A frame step with random weights, features F and a memory H, both (1, 64, 12, 16)."""
+    torch.manual_seed(0)
+    return J4RNetStep().eval(), torch.rand(1, 64, 12, 16), torch.randn(1, 64, 12, 16)
+
+
+def test_read_gate_closed_and_update_gate_open_forgets_the_past(
+    j4rnet_inputs: tuple[J4RNetStep, torch.Tensor, torch.Tensor],
+) -> None:
+    step, features, memory = j4rnet_inputs
+    zeros, ones = torch.zeros_like(memory), torch.ones_like(memory)
+    from_frame = torch.nn.functional.conv2d(
+        features, step.fusion.candidate.weight[:, :64], step.fusion.candidate.bias, padding=1
+    )
+    with torch.inference_mode():
+        fused = step.fusion.fuse(features, memory, read=zeros, update=ones)
+    torch.testing.assert_close(fused, torch.tanh(from_frame))
+
+
+def test_update_gate_closed_keeps_the_memory(
+    j4rnet_inputs: tuple[J4RNetStep, torch.Tensor, torch.Tensor],
+) -> None:
+    step, features, memory = j4rnet_inputs
+    with torch.inference_mode():
+        fused = step.fusion.fuse(features, memory, read=torch.ones_like(memory), update=torch.zeros_like(memory))
+    assert torch.equal(fused, memory)
+
+
+def test_gates_are_the_papers_equations(j4rnet_inputs: tuple[J4RNetStep, torch.Tensor, torch.Tensor]) -> None:
+    step, features, memory = j4rnet_inputs
+    degradation = torch.randn_like(memory)
+    weight, bias = step.fusion.gates.weight, step.fusion.gates.bias
+
+    def sum_of_three(rows: slice) -> torch.Tensor:
+        parts = zip((features, memory, degradation), weight[rows].split(64, dim=1), strict=True)
+        total = sum(torch.nn.functional.conv2d(x, w, padding=1) for x, w in parts)
+        assert isinstance(total, torch.Tensor)
+        return total + bias[rows].view(1, -1, 1, 1)
+
+    with torch.inference_mode():
+        read, update = step.fusion.read_and_update(features, memory, degradation)
+        torch.testing.assert_close(update, torch.sigmoid(sum_of_three(slice(0, 64))), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(read, torch.relu(sum_of_three(slice(64, 128))), atol=1e-5, rtol=1e-5)
+
+
+def test_j4rnet_gives_all_layers_of_every_frame() -> None:
+    with torch.inference_mode():
+        outputs = J4RNet().eval()(torch.rand(1, 3, 3, 16, 20))
+    assert len(outputs) == 3
+    for out in outputs:
+        assert out.background.shape == out.streaks.shape == out.detail.shape == (1, 3, 16, 20)
+        assert out.degradation.shape == (1, 1, 16, 20)
+        assert out.memory.shape == (1, 64, 16, 20)
+        assert ((out.degradation >= 0) & (out.degradation <= 1)).all()
+
+
+def test_j4rnet_in_two_parts_with_memory_is_j4rnet_in_one() -> None:
+    torch.manual_seed(0)
+    network, clip = J4RNet().eval(), torch.rand(1, 4, 3, 16, 20)
+    with torch.inference_mode():
+        whole = network(clip)
+        first = network(clip[:, :2])
+        second = network(clip[:, 2:], first[-1].memory)
+    for a, b in zip(whole, first + second, strict=True):
+        assert torch.equal(a.background, b.background)
