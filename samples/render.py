@@ -42,7 +42,9 @@ def main(wallpapers: Path, samples: Path) -> None:
 def load(path: Path, width: int) -> Tensor:
     """A photo as `(3, H, W)` in [0, 1], this wide."""
     with Image.open(path) as image:
-        scaled = image.convert("RGB").resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS)
+        scaled = image.convert("RGB").resize(
+            (width, round(image.height * width / image.width)), Image.Resampling.LANCZOS
+        )
     return torch.from_numpy(np.array(scaled)).permute(2, 0, 1) / 255
 
 

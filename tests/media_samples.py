@@ -54,7 +54,7 @@ def clip(
     tags = tags or {}
     times = times if times is not None else [i * ticks // 25 for i in range(frames)]
     with av.open(str(path), "w") as output:
-        video = output.add_stream(codec, rate=25, options=options or {}, time_base=Fraction(1, ticks))
+        video: Any = output.add_stream(codec, rate=25, options=options or {}, time_base=Fraction(1, ticks))
         context = video.codec_context
         context.width, context.height, context.pix_fmt = *size, pixel_format
         if sample_aspect:
@@ -63,7 +63,7 @@ def clip(
             setattr(context, name, value)
         if rotation:
             video.set_display_rotation(rotation)
-        audio = output.add_stream("aac", rate=16000) if sound else None
+        audio: Any = output.add_stream("aac", rate=16000) if sound else None
         output.metadata.update(metadata or {})
         if chapters:
             output.set_chapters([_chapter(1, 0, 200, "wet"), _chapter(2, 200, 400, "dry")])
@@ -84,7 +84,7 @@ def _frame(index: int, size: tuple[int, int], tags: dict[str, int], time: int, t
     return frame
 
 
-def _chapter(number: int, start: int, end: int, title: str) -> dict[str, Any]:
+def _chapter(number: int, start: int, end: int, title: str) -> Any:
     return {"id": number, "start": start, "end": end, "time_base": Fraction(1, 1000), "metadata": {"title": title}}
 
 
@@ -107,7 +107,7 @@ def stream_packets(path: Path, kind: str) -> list[tuple[bytes, Fraction | None]]
 def frame_times(path: Path) -> list[Fraction]:
     """Time in seconds of each shown frame."""
     with av.open(str(path)) as container:
-        return [f.pts * Fraction(f.time_base) for f in container.decode(video=0)]
+        return [(f.pts or 0) * Fraction(f.time_base or 0) for f in container.decode(video=0)]
 
 
 def first_frame(path: Path) -> av.VideoFrame:

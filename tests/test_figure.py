@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from PIL import Image
 
 from unrain.errors import UnrainError
-from unrain.evaluation.figure import compare_figure, side_by_side, zoom_regions
+from unrain.evaluation.figure import Region, compare_figure, side_by_side, zoom_regions
+
+Pixels: TypeAlias = NDArray[np.float32]
+Bytes: TypeAlias = NDArray[np.uint8]
 
 SIZES = [(120, 300), (300, 260), (48, 64), (64, 40), (32, 32), (900, 1100), (40, 1500), (9000, 33)]
 
 
-def scene(height, width, seed=0):
+def scene(height: int, width: int, seed: int = 0) -> tuple[Pixels, Pixels]:
     """A rainy and a clean picture: smooth ramps with fine texture, and bright bars as rain."""
     rng = np.random.default_rng(seed)
     ramp = np.linspace(0.2, 0.6, width, dtype=np.float32)[None, :, None]
@@ -22,11 +29,11 @@ def scene(height, width, seed=0):
     return (clean + rain).astype(np.float32), clean
 
 
-def to_bytes(pixels):
+def to_bytes(pixels: Pixels) -> Bytes:
     return np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
 
 
-def places(figure, picture):
+def places(figure: Bytes, picture: Bytes) -> list[tuple[int, int]]:
     """Where the top left 8x8 pixels of the picture are found in the figure: (row, column) of each."""
     patch = picture[:8, :8]
     windows = np.lib.stride_tricks.sliding_window_view(figure, patch.shape[:2], axis=(0, 1))
@@ -34,7 +41,7 @@ def places(figure, picture):
     return [(y, x) for y, x in rough if np.array_equal(figure[y : y + 8, x : x + 8], patch)]
 
 
-def beside_regions(shape, regions, rim=6):
+def beside_regions(shape: tuple[int, ...], regions: Sequence[Region], rim: int = 6) -> NDArray[np.bool_]:
     """True where no outline of a region can be."""
     free = np.ones(shape[:2], bool)
     for left, top, width, height in regions:
@@ -43,7 +50,7 @@ def beside_regions(shape, regions, rim=6):
     return free
 
 
-def overlap(a, b):
+def overlap(a: Region, b: Region) -> bool:
     return (
         a.left < b.left + b.width
         and b.left < a.left + a.width
@@ -54,7 +61,7 @@ def overlap(a, b):
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
 @pytest.mark.parametrize("size", SIZES)
-def test_regions_lie_in_the_picture_and_apart(size, count):
+def test_regions_lie_in_the_picture_and_apart(size: tuple[int, int], count: int) -> None:
     regions = zoom_regions(*scene(*size), count)
     assert len(regions) == count
     for left, top, right, bottom in (region.box for region in regions):
@@ -64,7 +71,7 @@ def test_regions_lie_in_the_picture_and_apart(size, count):
     assert len({(region.width, region.height) for region in regions}) == 1
 
 
-def test_regions_are_where_the_rain_was():
+def test_regions_are_where_the_rain_was() -> None:
     _, clean = scene(200, 300)
     rainy = clean.copy()
     rainy[120:150, 200:240] += 0.3
@@ -74,14 +81,14 @@ def test_regions_are_where_the_rain_was():
     assert overlap(second, type(first)(200, 120, 40, 30))
 
 
-def test_regions_are_where_the_texture_is_if_there_was_no_rain():
+def test_regions_are_where_the_texture_is_if_there_was_no_rain() -> None:
     flat = np.full((200, 300, 3), 0.5, np.float32)
     flat[80:120, 130:170] += np.random.default_rng(0).random((40, 40, 3), dtype=np.float32) / 4
     (region,) = zoom_regions(flat, flat, 1)
     assert overlap(region, type(region)(130, 80, 40, 40))
 
 
-def test_regions_of_a_featureless_picture():
+def test_regions_of_a_featureless_picture() -> None:
     flat = np.zeros((100, 100, 3), np.float32)
     first, second = zoom_regions(flat, flat, 2)
     assert not overlap(first, second)
@@ -89,7 +96,7 @@ def test_regions_of_a_featureless_picture():
 
 @pytest.mark.parametrize("size", [(180, 300), (300, 260)])
 @pytest.mark.parametrize("with_truth", [False, True])
-def test_whole_pictures_are_shown_pixel_for_pixel(size, with_truth):
+def test_whole_pictures_are_shown_pixel_for_pixel(size: tuple[int, int], with_truth: bool) -> None:
     rainy, clean = scene(*size)
     truth = scene(*size, seed=1)[1] if with_truth else None
     figure = np.asarray(compare_figure(rainy, clean, truth=truth))
@@ -105,7 +112,7 @@ def test_whole_pictures_are_shown_pixel_for_pixel(size, with_truth):
     assert len(columns) == 2 + with_truth
 
 
-def test_tiny_pictures_are_enlarged_by_a_whole_factor():
+def test_tiny_pictures_are_enlarged_by_a_whole_factor() -> None:
     rainy, clean = scene(48, 64)[0], scene(48, 64, seed=1)[1]
     figure = np.asarray(side_by_side(rainy, clean))
     for pixels in (to_bytes(rainy), to_bytes(clean)):
@@ -114,7 +121,7 @@ def test_tiny_pictures_are_enlarged_by_a_whole_factor():
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_every_size_gives_a_figure_of_sensible_size(size):
+def test_every_size_gives_a_figure_of_sensible_size(size: tuple[int, int]) -> None:
     rainy, clean = scene(*size)
     for zooms in (1, 4):
         figure = compare_figure(rainy, clean, truth=clean, zooms=zooms, title="A title that is long\n" * 9)
@@ -126,7 +133,7 @@ def test_every_size_gives_a_figure_of_sensible_size(size):
             assert (edge == 255).all(), "something is drawn in the margin"
 
 
-def test_a_large_picture_is_scaled_down_whole():
+def test_a_large_picture_is_scaled_down_whole() -> None:
     _, clean = scene(1500, 2400)
     clean[:, :1200], clean[:, 1200:] = 0.25, 0.75
     pixels = np.asarray(side_by_side(clean, clean))
@@ -136,7 +143,7 @@ def test_a_large_picture_is_scaled_down_whole():
     assert dark + light > 0.75 * pixels.shape[0] * pixels.shape[1]
 
 
-def bottom_row(figure):
+def bottom_row(figure: Image.Image) -> dict[tuple[int, ...], int]:
     """Colours and their counts along a line through the last row of zooms, in the right half of the figure."""
     pixels = np.asarray(figure)
     bottom = np.flatnonzero((pixels < 255).any(axis=(1, 2)))[-1]
@@ -144,7 +151,7 @@ def bottom_row(figure):
     return {tuple(colour.tolist()): n for colour, n in zip(*np.unique(line, axis=0, return_counts=True), strict=True)}
 
 
-def test_the_rain_panel_is_black_where_nothing_was_removed():
+def test_the_rain_panel_is_black_where_nothing_was_removed() -> None:
     _, clean = scene(200, 300)
     colours = bottom_row(compare_figure(clean, clean))
     assert colours.pop((0, 0, 0)) > 250
@@ -153,25 +160,25 @@ def test_the_rain_panel_is_black_where_nothing_was_removed():
     assert (255, 255, 255) in colours
 
 
-def test_the_rain_panel_hides_what_was_made_brighter():
+def test_the_rain_panel_hides_what_was_made_brighter() -> None:
     _, clean = scene(200, 300)
     assert bottom_row(compare_figure(clean - 0.1, clean))[0, 0, 0] > 250
 
 
 @pytest.mark.parametrize(("rain", "factor"), [(0.05, 8), (0.2, 4), (0.4, 2), (0.7, 1)])
-def test_the_rain_panel_is_brightened_by_the_largest_factor_that_fits(rain, factor):
+def test_the_rain_panel_is_brightened_by_the_largest_factor_that_fits(rain: float, factor: int) -> None:
     clean = np.full((200, 300, 3), 0.1, np.float32)
     level = round(255 * rain * factor)
     assert bottom_row(compare_figure(clean + np.float32(rain), clean))[level, level, level] > 250
 
 
-def test_the_same_pictures_give_the_same_figure():
+def test_the_same_pictures_give_the_same_figure() -> None:
     rainy, clean = scene(150, 200)
     first, second = (compare_figure(rainy.copy(), clean.copy(), title="again") for _ in range(2))
     assert first.tobytes() == second.tobytes()
 
 
-def test_the_pictures_are_left_as_they_were():
+def test_the_pictures_are_left_as_they_were() -> None:
     rainy, clean = scene(100, 120)
     before = rainy.copy(), clean.copy()
     compare_figure(rainy, clean, truth=clean)
@@ -179,7 +186,7 @@ def test_the_pictures_are_left_as_they_were():
     np.testing.assert_array_equal(clean, before[1])
 
 
-def test_a_title_adds_a_line():
+def test_a_title_adds_a_line() -> None:
     rainy, clean = scene(150, 260)
     plain, titled = compare_figure(rainy, clean), compare_figure(rainy, clean, title="Title")
     assert titled.width == plain.width
@@ -190,29 +197,29 @@ def test_a_title_adds_a_line():
 
 @pytest.mark.parametrize("draw", [compare_figure, side_by_side, lambda a, b: zoom_regions(a, b, 2)])
 class TestErrors:
-    def test_different_sizes(self, draw):
+    def test_different_sizes(self, draw: Callable[..., object]) -> None:
         with pytest.raises(UnrainError, match=r"differ in size: 60x50, 50x60; give"):
             draw(scene(50, 60)[0], scene(60, 50)[1])
 
-    def test_too_small(self, draw):
+    def test_too_small(self, draw: Callable[..., object]) -> None:
         with pytest.raises(UnrainError, match="60x31 is too small"):
             draw(*scene(31, 60))
 
-    def test_no_picture(self, draw):
+    def test_no_picture(self, draw: Callable[..., object]) -> None:
         with pytest.raises(ValueError, match=r"\(H, W, 3\), not \(50, 60\)"):
             draw(np.zeros((50, 60), np.float32), np.zeros((50, 60), np.float32))
 
-    def test_integers(self, draw):
+    def test_integers(self, draw: Callable[..., object]) -> None:
         with pytest.raises(ValueError, match="uint8"):
             draw(np.zeros((50, 60, 3), np.uint8), np.zeros((50, 60, 3), np.uint8))
 
 
-def test_a_truth_of_another_size():
+def test_a_truth_of_another_size() -> None:
     with pytest.raises(UnrainError, match="60x50, 60x50, 60x51"):
         compare_figure(*scene(50, 60), truth=scene(51, 60)[1])
 
 
 @pytest.mark.parametrize("count", [-1, 0, 5])
-def test_a_count_of_regions_out_of_range(count):
+def test_a_count_of_regions_out_of_range(count: int) -> None:
     with pytest.raises(ValueError, match=f"1 to 4 regions, not {count}"):
         compare_figure(*scene(50, 60), zooms=count)

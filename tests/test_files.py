@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
+from media_samples import clip, picture
 from PIL import Image
 
-from media_samples import clip, picture
 from unrain.errors import MediaError
 from unrain.media.files import Job, Kind, atomic_output, kind_of, plan
 
@@ -19,18 +19,26 @@ def put(path: Path, content: bytes = b"x") -> Path:
     return path
 
 
+def fail_halfway(target: Path, error: type[BaseException] | BaseException, other: Path | None = None) -> None:
+    with atomic_output(target) as temporary:
+        temporary.write_bytes(b"half")
+        if other is not None:
+            put(other)
+        raise error
+
+
 def targets(jobs: list[Job], root: Path) -> dict[str, str]:
     return {str(job.source.relative_to(root)): str(job.target.relative_to(root)) for job in jobs}
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF", "BMP"])
-def test_pictures_are_known_by_content(tmp_path, format):
+def test_pictures_are_known_by_content(tmp_path: Path, format: str) -> None:
     Image.fromarray(picture()).save(tmp_path / "photo.mp4", format=format)
     assert kind_of(tmp_path / "photo.mp4") is Kind.IMAGE
 
 
 @pytest.mark.parametrize(("suffix", "codec"), [(".mp4", "libx264"), (".mkv", "libx264"), (".ts", "libx264")])
-def test_videos_are_known_by_content(tmp_path, suffix, codec):
+def test_videos_are_known_by_content(tmp_path: Path, suffix: str, codec: str) -> None:
     clip(tmp_path / f"a{suffix}", frames=3, codec=codec).rename(tmp_path / "video.jpg")
     assert kind_of(tmp_path / "video.jpg") is Kind.VIDEO
 
@@ -38,7 +46,7 @@ def test_videos_are_known_by_content(tmp_path, suffix, codec):
 @pytest.mark.parametrize(
     "content", [b"", b"only words\n" * 30, b"GIF89a" + bytes(99), bytes(5000), b"#EXTM3U\nfile.ts\n"]
 )
-def test_everything_else_is_refused_in_one_line(tmp_path, content):
+def test_everything_else_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
     path = put(tmp_path / "thing.png", content)
     with pytest.raises(MediaError) as caught:
         kind_of(path)
@@ -46,20 +54,20 @@ def test_everything_else_is_refused_in_one_line(tmp_path, content):
     assert "\n" not in str(caught.value)
 
 
-def test_missing_files_and_folders_are_refused(tmp_path):
+def test_missing_files_and_folders_are_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "none.png", tmp_path):
         with pytest.raises(MediaError, match="cannot be opened"):
             kind_of(path)
 
 
-def test_a_broken_video_says_that_it_is_broken(tmp_path):
+def test_a_broken_video_says_that_it_is_broken(tmp_path: Path) -> None:
     path = clip(tmp_path / "a.mp4", frames=5)
     path.write_bytes(path.read_bytes()[:600])
     with pytest.raises(MediaError, match="damaged"):
         kind_of(path)
 
 
-def test_an_output_appears_with_its_suffix_only_when_complete(tmp_path):
+def test_an_output_appears_with_its_suffix_only_when_complete(tmp_path: Path) -> None:
     target = tmp_path / "a" / "b" / "out.mp4"
     with atomic_output(target) as temporary:
         assert temporary.parent == target.parent
@@ -72,24 +80,22 @@ def test_an_output_appears_with_its_suffix_only_when_complete(tmp_path):
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
-def test_a_failure_leaves_nothing_behind_and_the_old_file_alone(tmp_path, error):
+def test_a_failure_leaves_nothing_behind_and_the_old_file_alone(tmp_path: Path, error: type[BaseException]) -> None:
     old = put(tmp_path / "old.png", b"old")
     for target in (old, tmp_path / "made" / "deep" / "new.png"):
-        with pytest.raises(error), atomic_output(target) as temporary:
-            temporary.write_bytes(b"half")
-            raise error
+        with pytest.raises(error):
+            fail_halfway(target, error)
     assert old.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["old.png"]
 
 
-def test_a_made_folder_with_other_results_stays(tmp_path):
-    with pytest.raises(ValueError, match="late"), atomic_output(tmp_path / "made" / "new.png"):
-        put(tmp_path / "made" / "other.png")
-        raise ValueError("late")
+def test_a_made_folder_with_other_results_stays(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="late"):
+        fail_halfway(tmp_path / "made" / "new.png", ValueError("late"), tmp_path / "made" / "other.png")
     assert os.listdir(tmp_path / "made") == ["other.png"]
 
 
-def test_an_unwritable_place_is_one_line(tmp_path):
+def test_an_unwritable_place_is_one_line(tmp_path: Path) -> None:
     put(tmp_path / "file")
     for target in (tmp_path / "file" / "x.png", Path("/proc/none/x.png")):
         with pytest.raises(MediaError, match="cannot be written"), atomic_output(target):
@@ -102,14 +108,14 @@ def test_an_unwritable_place_is_one_line(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["file", "folder.png"]
 
 
-def test_the_mode_follows_the_umask(tmp_path):
+def test_the_mode_follows_the_umask(tmp_path: Path) -> None:
     with atomic_output(tmp_path / "x.png") as temporary:
         temporary.write_bytes(b"x")
     plain = put(tmp_path / "y.png")
     assert (tmp_path / "x.png").stat().st_mode == plain.stat().st_mode
 
 
-def test_one_file(tmp_path):
+def test_one_file(tmp_path: Path) -> None:
     source = put(tmp_path / "photo.JPG")
     assert plan([source], None) == [Job(source, tmp_path / "photo_clean.JPG")]
     assert plan([source], tmp_path / "x" / "y.png") == [Job(source, tmp_path / "x" / "y.png")]
@@ -118,7 +124,7 @@ def test_one_file(tmp_path):
     assert plan([source], tmp_path / "folder.png") == [Job(source, tmp_path / "folder.png" / "photo.JPG")]
 
 
-def test_a_folder_keeps_its_tree_in_sorted_order(tmp_path):
+def test_a_folder_keeps_its_tree_in_sorted_order(tmp_path: Path) -> None:
     for name in (
         "b.png",
         "a.jpg",
@@ -137,26 +143,26 @@ def test_a_folder_keeps_its_tree_in_sorted_order(tmp_path):
         assert [str(job.target.relative_to(tmp_path / name)) for job in jobs] == expected
 
 
-def test_results_of_an_earlier_run_are_not_inputs(tmp_path):
+def test_results_of_an_earlier_run_are_not_inputs(tmp_path: Path) -> None:
     put(tmp_path / "in" / "a.png")
     put(tmp_path / "in" / "out" / "a.png")
     jobs = plan([tmp_path / "in"], tmp_path / "in" / "out")
     assert targets(jobs, tmp_path) == {"in/a.png": "in/out/a.png"}
 
 
-def test_named_files_are_planned_whatever_they_are(tmp_path):
+def test_named_files_are_planned_whatever_they_are(tmp_path: Path) -> None:
     sources = [put(tmp_path / "notes.txt"), tmp_path / "missing.png"]
     assert [job.source for job in plan(sources, tmp_path / "out")] == sources
 
 
-def test_files_of_the_same_name_do_not_collide(tmp_path):
+def test_files_of_the_same_name_do_not_collide(tmp_path: Path) -> None:
     sources = [put(tmp_path / name) for name in ("one/x.png", "two/x.png", "two/y.png")]
     expected = {"one/x.png": "out/one/x.png", "two/x.png": "out/two/x.png", "two/y.png": "out/y.png"}
     assert targets(plan(sources, tmp_path / "out"), tmp_path) == expected
     assert targets(plan(sources[::-1], tmp_path / "out"), tmp_path) == expected
 
 
-def test_names_that_become_equal_are_numbered(tmp_path):
+def test_names_that_become_equal_are_numbered(tmp_path: Path) -> None:
     for name in ("in/x.avi", "in/x.mkv"):
         put(tmp_path / name)
     assert targets(plan([tmp_path / "in"], None), tmp_path) == {
@@ -165,13 +171,13 @@ def test_names_that_become_equal_are_numbered(tmp_path):
     }
 
 
-def test_several_folders_keep_their_names_and_nothing_is_done_twice(tmp_path):
+def test_several_folders_keep_their_names_and_nothing_is_done_twice(tmp_path: Path) -> None:
     one, two = put(tmp_path / "one" / "x.png"), put(tmp_path / "two" / "x.png")
     jobs = plan([tmp_path / "one", tmp_path / "two", one, two, tmp_path / "one"], tmp_path / "out")
     assert targets(jobs, tmp_path) == {"one/x.png": "out/one/x.png", "two/x.png": "out/two/x.png"}
 
 
-def test_an_input_is_never_overwritten(tmp_path):
+def test_an_input_is_never_overwritten(tmp_path: Path) -> None:
     source = put(tmp_path / "a" / "x.png")
     (tmp_path / "link.png").symlink_to(source)
     other = put(tmp_path / "a" / "x_clean.png")
@@ -186,7 +192,7 @@ def test_an_input_is_never_overwritten(tmp_path):
             plan(inputs, output)
 
 
-def test_links_do_not_lead_out_of_the_output(tmp_path):
+def test_links_do_not_lead_out_of_the_output(tmp_path: Path) -> None:
     put(tmp_path / "in" / "sub" / "x.png")
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "out").mkdir()
@@ -195,19 +201,19 @@ def test_links_do_not_lead_out_of_the_output(tmp_path):
         plan([tmp_path / "in"], tmp_path / "out")
 
 
-def test_linked_folders_are_not_walked(tmp_path):
+def test_linked_folders_are_not_walked(tmp_path: Path) -> None:
     put(tmp_path / "in" / "x.png")
     (tmp_path / "in" / "loop").symlink_to(tmp_path / "in")
     assert len(plan([tmp_path / "in"], None)) == 1
 
 
-def test_a_file_cannot_be_the_output_folder(tmp_path):
+def test_a_file_cannot_be_the_output_folder(tmp_path: Path) -> None:
     sources = [put(tmp_path / "a.png"), put(tmp_path / "b.png")]
     with pytest.raises(MediaError, match="name a folder"):
         plan(sources, put(tmp_path / "c"))
 
 
-def test_the_current_folder(tmp_path, monkeypatch):
+def test_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path / "in" / "x.png")
     monkeypatch.chdir(tmp_path / "in")
     assert [str(job.target) for job in plan([Path(".")], None)] == [str(tmp_path / "in_clean" / "x.png")]

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
+import struct
 import warnings
+import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms, ImageOps, PngImagePlugin
-
 from media_samples import picture
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageOps, JpegImagePlugin, PngImagePlugin
+
 from unrain.errors import MediaError
 from unrain.media.images import Picture, from_uint8, read_picture, to_uint8, write_picture
 
@@ -33,15 +37,17 @@ def camera_exif(orientation: int = 1) -> Image.Exif:
     return exif
 
 
-def test_uint8_is_rounded_not_truncated():
+def test_uint8_is_rounded_not_truncated() -> None:
     levels = np.arange(256, dtype=np.uint8)
     assert np.array_equal(to_uint8(from_uint8(levels)), levels)
-    assert to_uint8(np.float32([[0.4999 / 255, 0.5001 / 255, 1.9, -3.0, np.inf]])).tolist() == [[0, 1, 255, 0, 255]]
+    assert to_uint8(np.array([[0.4999 / 255, 0.5001 / 255, 1.9, -3.0, np.inf]], np.float32)).tolist() == [
+        [0, 1, 255, 0, 255]
+    ]
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".tiff", ".bmp"])
 @pytest.mark.parametrize("size", [(24, 32), (1, 1), (7, 13), (1, 9)])
-def test_lossless_formats_give_the_same_pixels(tmp_path, suffix, size):
+def test_lossless_formats_give_the_same_pixels(tmp_path: Path, suffix: str, size: tuple[int, int]) -> None:
     source = tmp_path / f"in{suffix}"
     Image.fromarray(picture(*size)).save(source)
     read = read_picture(source)
@@ -51,22 +57,23 @@ def test_lossless_formats_give_the_same_pixels(tmp_path, suffix, size):
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".webp"])
-def test_lossy_formats_stay_close(tmp_path, suffix):
+def test_lossy_formats_stay_close(tmp_path: Path, suffix: str) -> None:
     source = tmp_path / f"in{suffix}"
     Image.fromarray(picture(25, 33)).save(source, quality=98)
     before, after = (np.asarray(Image.open(p).convert("RGB"), float) for p in (source, again(source)))
     assert np.abs(before - after).mean() < 2
     if suffix == ".jpg":
         with Image.open(tmp_path / "again.jpg") as image:
+            assert isinstance(image, JpegImagePlugin.JpegImageFile)
             assert image.layer[0][1:3] == image.layer[1][1:3], "colour is subsampled"
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
-def test_pictures_come_upright_and_stay_so(tmp_path, orientation, suffix):
+def test_pictures_come_upright_and_stay_so(tmp_path: Path, orientation: int, suffix: str) -> None:
     source = tmp_path / f"in{suffix}"
-    options = {".jpg": {"quality": 100, "subsampling": 0}, ".webp": {"lossless": True}}.get(suffix, {})
-    Image.fromarray(picture(10, 20)).save(source, exif=camera_exif(orientation), **options)
+    kinds: dict[str, dict[str, Any]] = {".jpg": {"quality": 100, "subsampling": 0}, ".webp": {"lossless": True}}
+    Image.fromarray(picture(10, 20)).save(source, exif=camera_exif(orientation), **kinds.get(suffix, {}))
     with Image.open(source) as image:
         shown = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     read = read_picture(source)
@@ -78,9 +85,9 @@ def test_pictures_come_upright_and_stay_so(tmp_path, orientation, suffix):
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
-def test_exif_icc_and_xmp_are_kept(tmp_path, suffix):
+def test_exif_icc_and_xmp_are_kept(tmp_path: Path, suffix: str) -> None:
     source = tmp_path / f"in{suffix}"
-    options = {"xmp": XMP}
+    options: dict[str, Any] = {"xmp": XMP}
     if suffix == ".png":
         info = PngImagePlugin.PngInfo()
         info.add_itxt("XML:com.adobe.xmp", XMP.decode())
@@ -102,7 +109,7 @@ def test_exif_icc_and_xmp_are_kept(tmp_path, suffix):
         assert image.info["xmp"] == turned
 
 
-def test_exif_bytes_stay_but_for_the_orientation(tmp_path):
+def test_exif_bytes_stay_but_for_the_orientation(tmp_path: Path) -> None:
     source = tmp_path / "in.jpg"
     raw = camera_exif(6).tobytes()
     Image.fromarray(picture()).save(source, exif=raw)
@@ -111,7 +118,7 @@ def test_exif_bytes_stay_but_for_the_orientation(tmp_path):
     assert differ == [(6, 1)]
 
 
-def test_a_phone_picture_with_a_second_one_behind_gives_the_main_one(tmp_path):
+def test_a_phone_picture_with_a_second_one_behind_gives_the_main_one(tmp_path: Path) -> None:
     source = tmp_path / "in.jpg"
     first, second = Image.fromarray(picture(16, 16)), Image.fromarray(picture(8, 8))
     first.save(source, format="MPO", save_all=True, append_images=[second])
@@ -121,19 +128,21 @@ def test_a_phone_picture_with_a_second_one_behind_gives_the_main_one(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".png", ".webp", ".tif"])
-def test_alpha_is_kept(tmp_path, suffix):
+def test_alpha_is_kept(tmp_path: Path, suffix: str) -> None:
     alpha = np.arange(24 * 32, dtype=np.uint32).reshape(24, 32).astype(np.uint8)
     image = Image.fromarray(picture())
     image.putalpha(Image.fromarray(alpha))
     source = tmp_path / f"in{suffix}"
     image.save(source, lossless=True) if suffix == ".webp" else image.save(source)
-    assert np.array_equal(read_picture(source).alpha, alpha)
+    read = read_picture(source)
+    assert read.alpha is not None
+    assert np.array_equal(read.alpha, alpha)
     assert np.array_equal(np.asarray(Image.open(again(source)).getchannel("A")), alpha)
     with pytest.raises(MediaError, match="transparency"):
         again(source, ".jpg")
 
 
-def test_palette_with_transparency(tmp_path):
+def test_palette_with_transparency(tmp_path: Path) -> None:
     image = Image.fromarray(picture()).quantize(16)
     source = tmp_path / "in.png"
     image.save(source, transparency=3)
@@ -142,7 +151,7 @@ def test_palette_with_transparency(tmp_path):
     assert np.array_equal(np.asarray(Image.open(again(source))), expected)
 
 
-def test_colour_key_transparency(tmp_path):
+def test_colour_key_transparency(tmp_path: Path) -> None:
     source = tmp_path / "in.png"
     Image.fromarray(picture()).save(source, transparency=tuple(int(v) for v in picture()[0, 0]))
     read = read_picture(source)
@@ -152,7 +161,7 @@ def test_colour_key_transparency(tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "1"])
-def test_grey_stays_grey(tmp_path, mode):
+def test_grey_stays_grey(tmp_path: Path, mode: str) -> None:
     source = tmp_path / "in.png"
     Image.fromarray(picture()).convert("L").convert(mode).save(source)
     read = read_picture(source)
@@ -163,7 +172,7 @@ def test_grey_stays_grey(tmp_path, mode):
         assert np.array_equal(np.asarray(before.convert("LA")), np.asarray(after.convert("LA")))
 
 
-def test_cmyk_becomes_rgb_without_its_profile(tmp_path):
+def test_cmyk_becomes_rgb_without_its_profile(tmp_path: Path) -> None:
     source = tmp_path / "in.jpg"
     Image.fromarray(picture()).convert("CMYK").save(source, quality=100, subsampling=0, icc_profile=PROFILE)
     read = read_picture(source)
@@ -174,7 +183,7 @@ def test_cmyk_becomes_rgb_without_its_profile(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
-def test_sixteen_bit_grey_is_kept(tmp_path, suffix):
+def test_sixteen_bit_grey_is_kept(tmp_path: Path, suffix: str) -> None:
     levels = np.arange(24 * 32, dtype=np.uint16).reshape(24, 32) * 85
     source = tmp_path / f"in{suffix}"
     Image.fromarray(levels).save(source)
@@ -183,7 +192,7 @@ def test_sixteen_bit_grey_is_kept(tmp_path, suffix):
         again(source, ".jpg")
 
 
-def test_sixteen_bit_colour_is_refused_and_not_reduced(tmp_path):
+def test_sixteen_bit_colour_is_refused_and_not_reduced(tmp_path: Path) -> None:
     source = tmp_path / "in.png"
     source.write_bytes(_png16(picture(4, 4)))
     with pytest.raises(MediaError, match="has 16 bits per channel, which is not supported; convert it to 8 bits"):
@@ -194,10 +203,7 @@ def test_sixteen_bit_colour_is_refused_and_not_reduced(tmp_path):
         read_picture(floating)
 
 
-def _png16(pixels: np.ndarray) -> bytes:
-    import struct
-    import zlib
-
+def _png16(pixels: NDArray[np.uint8]) -> bytes:
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
@@ -208,7 +214,7 @@ def _png16(pixels: np.ndarray) -> bytes:
 
 
 @pytest.mark.parametrize("suffix", [".png", ".webp", ".tif"])
-def test_several_frames_are_refused(tmp_path, suffix):
+def test_several_frames_are_refused(tmp_path: Path, suffix: str) -> None:
     source = tmp_path / f"in{suffix}"
     frames = [Image.fromarray(picture(seed=i)) for i in range(3)]
     frames[0].save(source, save_all=True, append_images=frames[1:])
@@ -217,7 +223,7 @@ def test_several_frames_are_refused(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif", ".bmp"])
-def test_a_truncated_file_is_one_clear_line(tmp_path, suffix):
+def test_a_truncated_file_is_one_clear_line(tmp_path: Path, suffix: str) -> None:
     source = tmp_path / f"in{suffix}"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(source)
     source.write_bytes(source.read_bytes()[: source.stat().st_size * 2 // 3])
@@ -228,19 +234,19 @@ def test_a_truncated_file_is_one_clear_line(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("content", [b"", b"just some text\n", b"GIF89a" + bytes(64)])
-def test_what_is_no_picture_is_refused(tmp_path, content):
+def test_what_is_no_picture_is_refused(tmp_path: Path, content: bytes) -> None:
     source = tmp_path / "in.png"
     source.write_bytes(content)
-    with pytest.raises(MediaError, match="in.png"):
+    with pytest.raises(MediaError, match=r"in\.png"):
         read_picture(source)
 
 
-def test_missing_file(tmp_path):
+def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="No such file"):
         read_picture(tmp_path / "none.png")
 
 
-def test_decompression_bombs_are_refused_without_touching_global_state(tmp_path, monkeypatch):
+def test_bombs_are_refused_without_touching_global_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     filters = list(warnings.filters)
     for height in (11, 30):
@@ -251,7 +257,7 @@ def test_decompression_bombs_are_refused_without_touching_global_state(tmp_path,
     assert warnings.filters == filters
 
 
-def test_writing_refuses_unknown_suffixes_and_nan(tmp_path):
+def test_writing_refuses_unknown_suffixes_and_nan(tmp_path: Path) -> None:
     good = Picture(from_uint8(picture()))
     with pytest.raises(MediaError, match="suffix"):
         write_picture(tmp_path / "out.xyz", good)
@@ -262,7 +268,7 @@ def test_writing_refuses_unknown_suffixes_and_nan(tmp_path):
         write_picture(tmp_path / "none" / "out.png", good)
 
 
-def test_a_broken_exif_block_does_not_stop_the_picture(tmp_path):
+def test_a_broken_exif_block_does_not_stop_the_picture(tmp_path: Path) -> None:
     source = tmp_path / "in.jpg"
     Image.fromarray(picture()).save(source, exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01")
     with warnings.catch_warnings():
@@ -270,7 +276,7 @@ def test_a_broken_exif_block_does_not_stop_the_picture(tmp_path):
         assert read_picture(source).exif == b""
 
 
-def test_resolution_is_kept(tmp_path):
+def test_resolution_is_kept(tmp_path: Path) -> None:
     source = tmp_path / "in.jpg"
     Image.fromarray(picture()).save(source, dpi=(300, 300))
     with Image.open(io.BytesIO(again(source).read_bytes())) as image:

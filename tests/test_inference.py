@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -94,26 +95,27 @@ def test_first_frame_is_warmed_up_by_the_reflected_frames_ahead(clip: list[Pixel
 def test_scene_cut_resets_the_memory(clip: list[Pixels]) -> None:
     graph = weights.find("j4rnet").graph()
     runner = engines.create(graph, frames.BACKGROUND, "onnxruntime")
-    other = [np.ascontiguousarray(1 - frame) for frame in clip]
+    other: list[Pixels] = [(1 - frame).astype(np.float32) for frame in clip]
     both = list(run_frames(runner, clip + other))
     alone = list(run_frames(runner, clip)) + list(run_frames(runner, other))
     for a, b in zip(both, alone, strict=True):
         assert np.array_equal(a.background, b.background)
 
 
-def test_only_the_first_frame_of_another_scene_is_a_cut(shared: object) -> None:
-    clips = [_read_clip(name) for name in ("dog", "cows", "drift-straight", "parkour")]
+def test_only_the_first_frame_of_another_scene_is_a_cut(shared: Path) -> None:
+    clips = [read_clip(shared / "data/train/clips" / name) for name in ("dog", "cows", "drift-straight", "parkour")]
     for before, after in pairwise(clips):
         detector = CutDetector()
         found = [detector.starts_scene(frame) for frame in before + after]
         assert [index for index, cut in enumerate(found) if cut] == [len(before)]
 
 
-def _read_clip(name: str) -> list[Pixels]:
-    from conftest import SHARED
-
-    paths = sorted((SHARED / "data/train/clips" / name).iterdir())
-    return [np.asarray(Image.open(path).convert("RGB").reduce(4), dtype=np.float32) / 255 for path in paths]
+def read_clip(folder: Path) -> list[Pixels]:
+    frames = []
+    for path in sorted(folder.iterdir()):
+        with Image.open(path) as image:
+            frames.append(np.asarray(image.convert("RGB").reduce(4), dtype=np.float32) / np.float32(255))
+    return frames
 
 
 def test_look_ahead_shows_what_follows_and_reads_no_further() -> None:
@@ -157,6 +159,20 @@ def test_model_gives_back_the_type_that_it_got(model: unrain.ImageModel, photo: 
     assert from_doubles.dtype == np.float64
     assert np.array_equal(np.asarray(image), from_bytes)
     assert np.array_equal(from_bytes, (from_floats * 255).round().astype(np.uint8))
+
+
+def test_model_keeps_transparency_and_grey(model: unrain.ImageModel, photo: Pixels) -> None:
+    image = Image.fromarray((photo * 255).round().astype(np.uint8))
+    mask = Image.linear_gradient("L").resize(image.size)
+    transparent = image.copy()
+    transparent.putalpha(mask)
+    clean = model(transparent)
+    assert clean.mode == "RGBA"
+    assert clean.getchannel("A").tobytes() == mask.tobytes()
+    assert clean.convert("RGB").tobytes() == model(image).tobytes()
+    assert model(image.convert("L")).mode == "L"
+    with pytest.raises(ValueError, match="mode CMYK"):
+        model(image.convert("CMYK"))
 
 
 def test_rain_that_was_taken_out_adds_up(model: unrain.ImageModel, photo: Pixels) -> None:
@@ -208,10 +224,8 @@ def test_unknown_engine_and_model_name_the_known_ones() -> None:
         unrain.load("prenet")
 
 
-def test_engine_refuses_a_file_that_is_no_step_graph(tmp_path: object) -> None:
-    from pathlib import Path
-
-    broken = Path(str(tmp_path)) / "broken.onnx"
+def test_engine_refuses_a_file_that_is_no_step_graph(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"not a graph")
     for engine in ENGINES:
         with pytest.raises(EngineError, match=r"broken\.onnx"):

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from unrain.evaluation.metrics import luma, psnr, ssim
+from unrain.evaluation.metrics import Convention, Pixels, luma, psnr, ssim
 
 
-def picture(seed, shape=(40, 33, 3), dtype=np.float32):
+def picture(
+    seed: int, shape: tuple[int, ...] = (40, 33, 3), dtype: type[np.float32 | np.float64] = np.float32
+) -> Pixels:
     return np.random.default_rng(seed).random(shape, dtype=np.float32).astype(dtype)
 
 
-def noisy(clean, seed, sigma=0.1):
+def noisy(clean: Pixels, seed: int, sigma: float = 0.1) -> Pixels:
     noise = np.random.default_rng(seed).normal(0, sigma, clean.shape)
     return np.clip(clean + noise, 0, 1).astype(clean.dtype)
 
 
-def reference_ssim(x, y, **kwargs):
-    return structural_similarity(
-        x, y, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1, **kwargs
+def reference_ssim(x: Pixels, y: Pixels, channel_axis: int | None = None) -> float:
+    value = structural_similarity(
+        x, y, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1, channel_axis=channel_axis
     )
+    return float(value)
 
 
 @pytest.mark.parametrize(
@@ -40,14 +44,14 @@ def reference_ssim(x, y, **kwargs):
         ((0.5, 0.5, 0.5), 125.5),
     ],
 )
-def test_luma_gives_the_levels_of_matlab(rgb, level):
+def test_luma_gives_the_levels_of_matlab(rgb: tuple[float, float, float], level: float) -> None:
     y = luma(np.full((2, 3, 3), rgb, np.float32))
     assert y.shape == (2, 3)
     assert y.dtype == np.float64
     np.testing.assert_allclose(y * 255, level, rtol=1e-12)
 
 
-def test_psnr_of_a_known_error():
+def test_psnr_of_a_known_error() -> None:
     black = np.zeros((4, 5, 3))
     assert psnr(black, black + 0.1, "rgb") == pytest.approx(20)
     # One level of grey is 219/255 of a level of luma.
@@ -55,7 +59,7 @@ def test_psnr_of_a_known_error():
     assert psnr(black, np.ones_like(black), "rgb") == 0
 
 
-def test_psnr_agrees_with_scikit_image():
+def test_psnr_agrees_with_scikit_image() -> None:
     clean = picture(1, dtype=np.float64)
     rainy = noisy(clean, 2)
     assert psnr(rainy, clean, "rgb") == pytest.approx(peak_signal_noise_ratio(clean, rainy, data_range=1), abs=1e-12)
@@ -64,14 +68,14 @@ def test_psnr_agrees_with_scikit_image():
 
 
 @pytest.mark.parametrize("sigma", [0.003, 0.1, 0.8])
-def test_ssim_agrees_with_scikit_image(sigma):
+def test_ssim_agrees_with_scikit_image(sigma: float) -> None:
     clean = picture(3, dtype=np.float64)
     rainy = noisy(clean, 4, sigma)
     assert ssim(rainy, clean, "rgb") == pytest.approx(reference_ssim(clean, rainy, channel_axis=2), abs=1e-10)
     assert ssim(rainy, clean) == pytest.approx(reference_ssim(luma(clean), luma(rainy)), abs=1e-10)
 
 
-def test_ssim_agrees_with_the_formula_written_out():
+def test_ssim_agrees_with_the_formula_written_out() -> None:
     clean = picture(5, (13, 12, 3))
     rainy = noisy(clean, 6)
     window = np.array(
@@ -92,7 +96,7 @@ def test_ssim_agrees_with_the_formula_written_out():
 
 
 @pytest.mark.parametrize("convention", ["y", "rgb"])
-def test_identical_pictures(convention):
+def test_identical_pictures(convention: Convention) -> None:
     clean = picture(7)
     assert psnr(clean, clean.copy(), convention) == math.inf
     assert ssim(clean, clean.copy(), convention) == pytest.approx(1, abs=1e-12)
@@ -100,7 +104,9 @@ def test_identical_pictures(convention):
 
 @pytest.mark.parametrize("convention", ["y", "rgb"])
 @pytest.mark.parametrize("metric", [psnr, ssim])
-def test_metrics_are_symmetric_and_measure_in_float64(metric, convention):
+def test_metrics_are_symmetric_and_measure_in_float64(
+    metric: Callable[[Pixels, Pixels, Convention], float], convention: Convention
+) -> None:
     clean = picture(8)
     rainy = noisy(clean, 9)
     value = metric(rainy, clean, convention)
@@ -109,35 +115,35 @@ def test_metrics_are_symmetric_and_measure_in_float64(metric, convention):
     assert metric(rainy.astype(np.float64), clean.astype(np.float64), convention) == pytest.approx(value, abs=1e-12)
 
 
-def test_rgb_ssim_is_the_mean_of_the_channels():
+def test_rgb_ssim_is_the_mean_of_the_channels() -> None:
     clean = picture(10)
     rainy = clean.copy()
     rainy[..., 0] = noisy(clean, 11)[..., 0]
-    grey = [np.repeat(pixels[..., :1], 3, axis=2) for pixels in (rainy, clean)]
-    assert ssim(rainy, clean, "rgb") == pytest.approx((ssim(*grey, "rgb") + 2) / 3, abs=1e-12)
+    grey_rainy, grey_clean = (np.repeat(pixels[..., :1], 3, axis=2) for pixels in (rainy, clean))
+    assert ssim(rainy, clean, "rgb") == pytest.approx((ssim(grey_rainy, grey_clean, "rgb") + 2) / 3, abs=1e-12)
 
 
 @pytest.mark.parametrize("metric", [psnr, ssim])
 class TestErrors:
-    def test_different_shapes(self, metric):
+    def test_different_shapes(self, metric: Callable[..., float]) -> None:
         with pytest.raises(ValueError, match=r"\(20, 30, 3\) and \(30, 20, 3\)"):
             metric(picture(0, (20, 30, 3)), picture(0, (30, 20, 3)))
 
     @pytest.mark.parametrize("shape", [(20, 30), (3, 20, 30), (1, 20, 30, 3), (20, 30, 4), (0, 30, 3)])
-    def test_no_picture(self, metric, shape):
+    def test_no_picture(self, metric: Callable[..., float], shape: tuple[int, ...]) -> None:
         with pytest.raises(ValueError, match=r"\(H, W, 3\), not \(" + ", ".join(map(str, shape))):
             metric(picture(0, shape), picture(0, shape))
 
-    def test_integers(self, metric):
+    def test_integers(self, metric: Callable[..., float]) -> None:
         with pytest.raises(ValueError, match=r"\(20, 30, 3\) must be floats.*uint8"):
             metric(picture(0, (20, 30, 3)), np.zeros((20, 30, 3), np.uint8))
 
-    def test_unknown_convention(self, metric):
+    def test_unknown_convention(self, metric: Callable[..., float]) -> None:
         with pytest.raises(ValueError, match="'ycbcr'; known are y, rgb"):
             metric(picture(0), picture(0), "ycbcr")
 
 
-def test_ssim_of_a_picture_smaller_than_the_window():
+def test_ssim_of_a_picture_smaller_than_the_window() -> None:
     with pytest.raises(ValueError, match=r"11x11 pixels, not of shape \(10, 50, 3\)"):
         ssim(picture(0, (10, 50, 3)), picture(0, (10, 50, 3)))
     assert ssim(picture(0, (11, 11, 3)), picture(1, (11, 11, 3))) < 0.9

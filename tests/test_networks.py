@@ -148,6 +148,7 @@ def test_gates_are_the_papers_equations(j4rnet_inputs: tuple[J4RNetStep, torch.T
     step, features, memory = j4rnet_inputs
     degradation = torch.randn_like(memory)
     weight, bias = step.fusion.gates.weight, step.fusion.gates.bias
+    assert bias is not None
 
     def sum_of_three(rows: slice) -> torch.Tensor:
         parts = zip((features, memory, degradation), weight[rows].split(64, dim=1), strict=True)

@@ -20,12 +20,15 @@ def clean(
     inputs: Annotated[list[Path], typer.Argument(help="Photos, videos, or folders of them.", show_default=False)],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="File or folder to write to.", show_default="beside the input, as NAME_clean"),
+        typer.Option(
+            "--output", "-o", help="File or folder to write to.", show_default="beside the input, as NAME_clean"
+        ),
     ] = None,
     engine: Annotated[str, typer.Option(help="auto, openvino, onnxruntime or torch.")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="Processor threads.", show_default="all")] = None,
     stages: Annotated[
-        int | None, typer.Option(min=1, max=12, help="Stages for a photo: fewer are faster.", show_default="the model's")
+        int | None,
+        typer.Option(min=1, max=12, help="Stages for a photo: fewer are faster.", show_default="the model's"),
     ] = None,
 ) -> None:
     """Take the rain out of photos and videos."""

@@ -12,7 +12,9 @@ def compare(
     rainy: Annotated[Path, typer.Argument(help="The rainy photo or video.", show_default=False)],
     clean: Annotated[Path, typer.Argument(help="The cleaned one.", show_default=False)],
     output: Annotated[Path, typer.Option("--output", "-o", help="The figure to write, .png or .jpg.")],
-    truth: Annotated[Path | None, typer.Option(help="The scene without rain, if it is known.", show_default=False)] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="The scene without rain, if it is known.", show_default=False)
+    ] = None,
     frame: Annotated[int, typer.Option(min=0, help="Which frame of a video.")] = 0,
     zooms: Annotated[int, typer.Option(min=1, max=4, help="How many regions to enlarge.")] = 2,
     title: Annotated[str | None, typer.Option(help="A line above the figure.", show_default=False)] = None,

@@ -19,7 +19,9 @@ def doctor() -> None:
 
     typer.echo(f"unrain      {__version__}, Python {platform.python_version()}, {platform.platform()}")
     memory = psutil.virtual_memory()
-    typer.echo(f"machine     {os.cpu_count()} cores, {memory.total / 1e9:.1f} GB memory, {memory.available / 1e9:.1f} free")
+    typer.echo(
+        f"machine     {os.cpu_count()} cores, {memory.total / 1e9:.1f} GB memory, {memory.available / 1e9:.1f} free"
+    )
     typer.echo(f"libraries   {', '.join(f'{name} {metadata.version(name)}' for name in ('numpy', 'pillow', 'av'))}")
     for name in MODULES:
         typer.echo(f"{name:<12}{_check(name) if name in installed() else 'not installed'}")

@@ -11,7 +11,9 @@ import typer
 def train(
     recipe: Annotated[Path, typer.Argument(help="A recipe, such as recipes/sapnet-general.toml.", show_default=False)],
     data: Annotated[Path, typer.Option(help="Folder with photos/, clips/ and pairs/.", show_default=False)],
-    run: Annotated[Path, typer.Option(help="Folder for the checkpoint and the log.", show_default="runs/RECIPE")] = Path(),
+    run: Annotated[
+        Path, typer.Option(help="Folder for the checkpoint and the log.", show_default="runs/RECIPE")
+    ] = Path(),
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's checkpoint.")] = False,
     minutes: Annotated[float, typer.Option(help="Stop after so long, with a checkpoint.")] = float("inf"),
     device: Annotated[str, typer.Option(help="cpu, or cuda for a GPU.")] = "cpu",

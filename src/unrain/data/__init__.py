@@ -1,0 +1,1 @@
+"""Clean material and pairs, and the batches that training makes of them."""

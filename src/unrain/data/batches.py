@@ -58,7 +58,9 @@ class Batches:
         rest = 1 - self.mixture.pairs - self.mixture.dry
         return np.concatenate((presets / presets.sum() * rest, [self.mixture.pairs, self.mixture.dry]))
 
-    def _clean(self, random: np.random.Generator, generator: torch.Generator, count: int, frames: int, size: int) -> Tensor:
+    def _clean(
+        self, random: np.random.Generator, generator: torch.Generator, count: int, frames: int, size: int
+    ) -> Tensor:
         if frames > 1 and self.clips and random.random() < 0.3:
             clips = np.stack([_flip(self._real_clip(random, frames, size), random) for _ in range(count)])
             return self._tensor(clips).movedim(-1, 2)
@@ -66,7 +68,9 @@ class Batches:
             stills = self.stills[random.integers(len(self.stills), size=count)]
             stills = np.stack([_flip(still, random) for still in stills])
             return pan(self._tensor(stills).movedim(-1, 1), frames, size, generator)
-        patches = [_flip(_window(self.stills[random.integers(len(self.stills))], size, random), random) for _ in range(count)]
+        patches = [
+            _flip(_window(self.stills[random.integers(len(self.stills))], size, random), random) for _ in range(count)
+        ]
         return self._tensor(np.stack(patches)).movedim(-1, 1)[:, None]
 
     def _real_clip(self, random: np.random.Generator, frames: int, size: int) -> np.ndarray:
@@ -108,7 +112,7 @@ def _dark_window(pair: tuple[np.ndarray, np.ndarray], size: int, random: np.rand
     places = [(random.integers(height - size + 1), random.integers(width - size + 1)) for _ in range(8)]
     top, left = min(places, key=lambda p: clean[p[0] : p[0] + size : 4, p[1] : p[1] + size : 4].mean())
     window = np.s_[top : top + size, left : left + size]
-    streaks = rainy[window].astype(np.int16) - clean[window]
+    streaks: np.ndarray = rainy[window].astype(np.int16) - clean[window]
     return streaks[:, ::-1] if random.random() < 0.5 else streaks
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
+from typing import Protocol
 
 from unrain import weights
 from unrain.errors import UnrainError
-from unrain.inference.layout import Pixels
 from unrain.inference.model import ImageModel, VideoModel, check_memory
 from unrain.media import images, videos
 from unrain.media.files import Job, Kind, atomic_output, kind_of, plan
@@ -29,8 +29,8 @@ class Outcome:
     error: str | None = None
 
 
-class Listener:
-    """Hears how a batch goes; the base class ignores it all. Subclass it to show progress."""
+class Listener(Protocol):
+    """Hears how a batch goes, to show it to somebody."""
 
     def planned(self, jobs: Sequence[Job]) -> None:
         """The batch is about to start."""
@@ -43,6 +43,22 @@ class Listener:
 
     def finished(self, outcome: Outcome) -> None:
         """A file is done, well or badly."""
+
+
+class Silent:
+    """A listener that tells nobody."""
+
+    def planned(self, jobs: Sequence[Job]) -> None:
+        """See `Listener`."""
+
+    def started(self, job: Job, kind: Kind, frames: int | None) -> None:
+        """See `Listener`."""
+
+    def advanced(self, frames: int) -> None:
+        """See `Listener`."""
+
+    def finished(self, outcome: Outcome) -> None:
+        """See `Listener`."""
 
 
 class Cleaner:
@@ -88,10 +104,7 @@ class Cleaner:
         info = videos.probe(job.source)
         check_memory(self.video_model.entry, info.height, info.width)
         listener.started(job, Kind.VIDEO, info.frames)
-        return videos.rewrite(job.source, part, self._frames, listener.advanced)
-
-    def _frames(self, rainy: Iterator[Pixels]) -> Iterator[Pixels]:
-        return self.video_model.clean_frames(rainy)
+        return videos.rewrite(job.source, part, self.video_model.stream, listener.advanced)
 
 
 def clean(
@@ -109,7 +122,7 @@ def clean(
     their sources as `NAME_clean`. A file that fails does not stop the others: see each `Outcome.error`. Raises
     `UnrainError` where the batch as a whole cannot be planned.
     """
-    listener = listener or Listener()
+    listener = listener or Silent()
     paths = [inputs] if isinstance(inputs, str | PathLike) else inputs
     jobs = plan([Path(path) for path in paths], None if output is None else Path(output))
     cleaner = Cleaner(engine, threads, stages)

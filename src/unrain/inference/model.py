@@ -1,15 +1,13 @@
-"""The models that people hold: call one with a picture, or stream frames through it. Files are `clean.py`'s business."""
+"""The models that people hold: call one, or stream frames through it. Files are `clean.py`'s business."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, overload
 
-import numpy as np
 import psutil
-from numpy.typing import NDArray
-from PIL import Image
 
 from unrain import weights
 from unrain.errors import UnrainError
@@ -92,25 +90,22 @@ class VideoModel:
             return
         engine = engines.create(self.entry.graph(), frames.LAYERS, *self._options)
         for result, wrap in self._run(pictures, engine):
+            assert result.streaks is not None
             yield wrap(result.background), Layers(result.streaks, result.degradation)
 
     def _run(self, pictures: Iterable[Any], engine: engines.Engine) -> Iterator[tuple[frames.CleanFrame, Any]]:
-        wraps = []
+        wraps: deque[Any] = deque()
 
         def unwrapped() -> Iterator[Pixels]:
-            for picture in pictures:
+            for number, picture in enumerate(pictures):
                 pixels, wrap = unwrap(picture)
-                if not wraps:
+                if number == 0:
                     check_memory(self.entry, pixels.shape[0], pixels.shape[1])
                 wraps.append(wrap)
                 yield pixels
 
         for result in frames.run_frames(engine, unwrapped()):
-            yield result, wraps.pop(0)
-
-    def clean_frames(self, rainy: Iterable[Pixels]) -> Iterator[Pixels]:
-        """The same for `(H, W, 3)` float32 in [0, 1], clipped to [0, 1]."""
-        return self.stream(rainy)
+            yield result, wraps.popleft()
 
 
 def check_memory(entry: weights.Entry, height: int, width: int) -> None:
@@ -118,8 +113,8 @@ def check_memory(entry: weights.Entry, height: int, width: int) -> None:
     needed, free = entry.memory * height * width, psutil.virtual_memory().available
     if needed > free:
         raise UnrainError(
-            f"a picture of {width} x {height} pixels needs about {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB"
-            " are free; make the picture smaller or close other programs"
+            f"a picture of {width} x {height} pixels needs about {needed / 1e9:.1f} GB of memory, and"
+            f" {free / 1e9:.1f} GB are free; make the picture smaller or close other programs"
         )
 
 

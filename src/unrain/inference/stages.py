@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrain.inference.engines import Engine
-from unrain.inference.layout import to_planes, to_pixels
+from unrain.inference.layout import to_pixels, to_planes
 
 OUTPUTS = ("estimate_next", "h_next", "c_next")
 WIDTH = 32

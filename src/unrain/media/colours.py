@@ -57,10 +57,11 @@ class Colours:
             return np.asarray(rgb, dtype=np.float32) / np.float32(255)
         planes = self._planes(frame, width, height)
         matrix, offset = self._decoding
-        pixels: NDArray[np.float32] = planes.reshape(3, -1).T.astype(np.float32) @ matrix.T
-        pixels += offset
-        np.clip(pixels, 0, 1, out=pixels)
-        return pixels.reshape(height, width, 3)
+        # plane by plane, as BLAS is forty times slower on interleaved pixels
+        channels: NDArray[np.float32] = matrix @ planes.reshape(3, -1).astype(np.float32)
+        channels += offset[:, None]
+        np.clip(channels, 0, 1, out=channels)
+        return np.ascontiguousarray(channels.reshape(3, height, width).transpose(1, 2, 0))
 
     def to_frame(self, pixels: NDArray[np.float32], pixel_format: str) -> VideoFrame:
         """RGB (H, W, 3) in [0, 1] as a planar 8-bit frame, rounded to nearest. Raises MediaError for NaN."""

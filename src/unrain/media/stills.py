@@ -18,7 +18,7 @@ FIGURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 def read_still(path: Path, frame: int = 0) -> NDArray[np.float32]:
-    """A photo, or frame number `frame` of a video: `(H, W, 3)` RGB in [0, 1]. `MediaError` if there is no such frame."""
+    """A photo, or frame number `frame` of a video: `(H, W, 3)` RGB in [0, 1]. `MediaError` if there is none."""
     if kind_of(path) is Kind.IMAGE:
         return read_picture(path).pixels
     still = next(islice(read_frames(path), frame, None), None)

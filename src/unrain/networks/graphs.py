@@ -12,7 +12,6 @@ from typing import cast
 
 import onnx
 import torch
-from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 from torch import Tensor, nn
 
@@ -56,9 +55,7 @@ class Signature:
 
 SIGNATURES: Mapping[str, Signature] = {
     "sapnet": Signature({"rainy": 3, "estimate": 3, "h": 32, "c": 32}, ("estimate_next", "h_next", "c_next")),
-    "j4rnet": Signature(
-        {"frame": 3, "memory": 64}, ("background", "streaks", "degradation", "detail", "memory_next")
-    ),
+    "j4rnet": Signature({"frame": 3, "memory": 64}, ("background", "streaks", "degradation", "detail", "memory_next")),
 }
 
 NETWORKS: Mapping[str, type[SAPNet] | type[J4RNet]] = {"sapnet": SAPNet, "j4rnet": J4RNet}
@@ -87,7 +84,7 @@ def read_network(path: Path) -> SAPNet | J4RNet:
     """
     try:
         model = onnx.load(path, load_external_data=False)
-    except (OSError, DecodeError) as error:
+    except Exception as error:
         raise WeightsError(f"{path}: cannot be read as a step graph") from error
     network = build({entry.key: entry.value for entry in model.metadata_props}.get("network", "?"))
     names = network.state_dict().keys()

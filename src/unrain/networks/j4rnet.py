@@ -95,7 +95,8 @@ class PictureHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """`(N, 64, H, W)` to `(N, 3, H, W)`."""
-        return self.conv(self.unit(features))
+        picture: Tensor = self.conv(self.unit(features))
+        return picture
 
 
 class JointNet(nn.Module):
@@ -109,7 +110,8 @@ class JointNet(nn.Module):
     def forward(self, frame: Tensor, features: Tensor, memory: Tensor, skip: Tensor) -> Tensor:
         """The background `(N, 3, H, W)`: frame + conv(½ unit(½ (F + H)) + ½ skip)."""
         joined = self.unit(0.5 * (features + memory))
-        return frame + self.conv(0.5 * (joined + skip))
+        detail: Tensor = self.conv(0.5 * (joined + skip))
+        return frame + detail
 
 
 class J4RNetStep(nn.Module):

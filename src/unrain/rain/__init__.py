@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 __all__ = ["PRESETS", "add", "render"]
 
 
-def add(picture: NDArray[np.float32], preset: str = "heavy", seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def add(
+    picture: NDArray[np.float32], preset: str = "heavy", seed: int = 0
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Rain on a clean picture `(H, W, 3)`, RGB float32 in [0, 1]: returns (rainy, truth), of the same shape.
 
     The same seed gives the same rain. Raises `UnrainError` for an unknown preset.

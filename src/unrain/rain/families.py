@@ -88,7 +88,9 @@ class FallingDrops:
         wind = uniform(self.wind, (count, 1), generator)
         slope = 4.1 * rate**-0.21
         # The drops that a camera resolves are those above the visible diameter; above it sizes are exponential again.
-        diameter = (self.visible[0] - torch.log(torch.rand(depth.shape, generator=generator, device=depth.device)) / slope)
+        diameter = (
+            self.visible[0] - torch.log(torch.rand(depth.shape, generator=generator, device=depth.device)) / slope
+        )
         diameter = diameter.clamp(max=self.visible[1])
         speed = 9.65 - 10.3 * torch.exp(-0.6 * diameter)
         per_cubic_metre = 8000 / slope * torch.exp(-slope * self.visible[0])

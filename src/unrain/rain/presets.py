@@ -24,7 +24,9 @@ class Preset:
 
 PRESETS: Mapping[str, Preset] = {
     "light": Preset(
-        MotionBlur((1, 1), coverage=(0.05, 0.5), length=(8, 45), width=(0.7, 4), spread=5, strength=(0.1, 0.6), softness=(1, 3))
+        MotionBlur(
+            (1, 1), coverage=(0.05, 0.5), length=(8, 45), width=(0.7, 4), spread=5, strength=(0.1, 0.6), softness=(1, 3)
+        )
     ),
     "heavy": Preset(
         MotionBlur((1, 5), coverage=(0.5, 2.2), length=(20, 80), width=(1.5, 4), spread=15, strength=(0.2, 0.6))

@@ -45,7 +45,7 @@ def streak_kernel(layers: StreakLayers, height: int, width: int) -> Tensor:
 
 
 def _ramp(distance: Tensor, extent: Tensor, softness: Tensor) -> Tensor:
-    """Coverage of a pixel at `distance` from the middle of a bar of this extent: 1 inside, 0 outside, a ramp between."""
+    """Coverage of a pixel at `distance` from the middle of a bar: 1 inside, 0 outside, a ramp between."""
     extent, softness = extent[..., None, None], softness[..., None, None]
     inside = (extent / 2 - distance.abs()) / softness + 0.5
     # A bar that is thinner than its edge can never cover a whole pixel.

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -30,16 +33,17 @@ def export(network: nn.Module, path: Path) -> None:
     signature = SIGNATURES[name]
     example = tuple(torch.rand(1, channels, 48, 40) for channels in signature.inputs.values())
     size = {2: torch.export.Dim("height", min=2), 3: torch.export.Dim("width", min=2)}
-    program = torch.onnx.export(
-        graph.eval().float().to(memory_format=torch.contiguous_format),
-        example,
-        dynamo=True,
-        verbose=False,
-        opset_version=OPSET,
-        input_names=list(signature.inputs),
-        output_names=list(signature.outputs),
-        dynamic_shapes=tuple(size for _ in example),
-    )
+    with _without_chatter():
+        program = torch.onnx.export(
+            graph.eval().float(),
+            example,
+            dynamo=True,
+            verbose=False,
+            opset_version=OPSET,
+            input_names=list(signature.inputs),
+            output_names=list(signature.outputs),
+            dynamic_shapes=tuple(size for _ in example),
+        )
     assert program is not None
     model = halve_weights(program.model_proto)
     helper.set_model_props(model, {"network": name})
@@ -54,6 +58,20 @@ def export(network: nn.Module, path: Path) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Hide what torch's exporter warns of and logs about itself; its errors come through."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def export_checkpoint(path: Path, graph: Path) -> Iterator[str]:
@@ -99,7 +117,8 @@ def halve_weights(model: onnx.ModelProto) -> onnx.ModelProto:
         if weight.data_type != onnx.TensorProto.FLOAT:
             continue
         name = weight.name
-        half = numpy_helper.to_array(weight).astype(np.float16)
+        with np.errstate(over="ignore"):
+            half = numpy_helper.to_array(weight).astype(np.float16)
         if not np.isfinite(half).all():
             raise WeightsError(f"{name}: has weights that are too large to export")
         weight.CopyFrom(numpy_helper.from_array(half, name))

@@ -1,4 +1,4 @@
-"""The training loop: recipe and data in, checkpoints and a log out. It decides nothing about networks, rain or losses."""
+"""The training loop: recipe and data in, checkpoints and a log out. No networks, rain or losses here."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ def train(
     steps, is `run/log.jsonl`.
     """
     torch.manual_seed(recipe.seed)
-    network = build(recipe.network).to(device, memory_format=torch.channels_last)
+    network = build(recipe.network).to(device)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
     optimizer = torch.optim.Adam(network.parameters())
     last, step = run / "last.pt", 0

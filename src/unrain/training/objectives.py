@@ -1,4 +1,4 @@
-"""What each network is trained to do: from a network and a batch to one loss. The losses themselves are in `losses/`."""
+"""What each network is trained to do: from a network and a batch to one loss. The losses are in `losses/`."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from unrain.data.batches import Mixture
-from unrain.errors import RecipeError
+from unrain.errors import RecipeError, UnrainError
 from unrain.networks.graphs import NETWORKS
 from unrain.rain.presets import find
 from unrain.training.objectives import OBJECTIVES
@@ -70,7 +70,7 @@ def load(path: Path) -> Recipe:
         raise RecipeError(f"{path}: cannot be read as a recipe ({error})") from error
     try:
         return _recipe(path.stem, table)
-    except (RecipeError, TypeError, ValueError) as error:
+    except (UnrainError, TypeError, ValueError) as error:
         raise RecipeError(f"{path}: {error}") from error
 
 
@@ -94,5 +94,7 @@ def _known(kind: type, table: Mapping[str, Any]) -> dict[str, Any]:
     names = {field.name for field in fields(kind)}
     unknown = sorted(table.keys() - names)
     if unknown:
-        raise RecipeError(f"unknown setting {', '.join(unknown)}; {kind.__name__.lower()} knows {', '.join(sorted(names))}")
+        raise RecipeError(
+            f"unknown setting {', '.join(unknown)}; {kind.__name__.lower()} knows {', '.join(sorted(names))}"
+        )
     return {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}

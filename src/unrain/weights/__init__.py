@@ -55,7 +55,8 @@ def catalog() -> dict[str, Entry]:
     tables = tomllib.loads((_folder() / "catalog.toml").read_text(encoding="utf-8"))
     known = ("kind", "file", "sha256", "stages", "memory", "summary")
     return {
-        name: Entry(name, *(table.pop(key) for key in known), details=table) for name, table in tables.items()
+        name: Entry(name=name, details=table, **{key: table.pop(key) for key in known})
+        for name, table in tables.items()
     }
 
 

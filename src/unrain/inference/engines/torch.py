@@ -1,4 +1,4 @@
-"""PyTorch, for those who have it: our own network classes with the weights of the step graph. Needs `onnx` to read them."""
+"""PyTorch, for those who have it: our network classes with the step graph's weights, which `onnx` reads."""
 
 from __future__ import annotations
 

@@ -1,0 +1,196 @@
+"""The command line, as a whole process: what it writes, what it says, and how it fails."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from media_samples import clip as make_clip
+from numpy.typing import NDArray
+from PIL import Image
+
+Pixels = NDArray[np.float32]
+
+
+def unrain(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the program that pip installs."""
+    program = Path(sys.executable).with_name("unrain")
+    return subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, check=False)
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    with Image.open(path) as image:
+        return image.size
+
+
+@pytest.fixture
+def rainy(tmp_path: Path, photo: Pixels) -> Path:
+    path = tmp_path / "rainy.png"
+    Image.fromarray((photo * 255).round().astype(np.uint8)).save(path)
+    return path
+
+
+def test_photo_is_cleaned_beside_itself_with_one_line(rainy: Path) -> None:
+    done = unrain("clean", rainy)
+    assert done.returncode == 0, done.stderr
+    clean = rainy.with_name("rainy_clean.png")
+    assert size_of(clean) == (96, 80)
+    assert done.stdout.count("\n") == 1
+    assert clean.name in done.stdout
+    assert done.stderr == ""
+
+
+def test_video_is_cleaned_by_the_video_model(tmp_path: Path) -> None:
+    make_clip(tmp_path / "in.mp4")
+    done = unrain("clean", tmp_path / "in.mp4", "-o", tmp_path / "out.mp4")
+    assert done.returncode == 0, done.stderr
+    assert "frames" in done.stdout
+    assert (tmp_path / "out.mp4").stat().st_size > 0
+
+
+BAD = {
+    "truncated.jpg": "truncated",
+    "empty.png": "empty",
+    "text.png": "text",
+    "silent.mp4": "no video",
+}
+
+
+def test_bad_files_are_named_and_the_rest_of_the_batch_is_done(tmp_path: Path, rainy: Path) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    rainy.rename(folder / "good.png")
+    with Image.open(folder / "good.png") as image:
+        image.save(tmp_path / "whole.jpg")
+    (folder / "truncated.jpg").write_bytes((tmp_path / "whole.jpg").read_bytes()[:900])
+    (folder / "empty.png").touch()
+    (folder / "text.png").write_text("this is no picture")
+    make_sound_only(folder / "silent.mp4")
+    done = unrain("clean", folder, "-o", out)
+    assert done.returncode == 1
+    assert [path.name for path in out.iterdir()] == ["good.png"]
+    lines = done.stderr.splitlines()
+    assert len(lines) == len(BAD)
+    for name in BAD:
+        assert sum(name in line for line in lines) == 1
+    assert "Traceback" not in done.stderr
+    assert "1 of 5 files cleaned" in done.stdout
+    assert "4 failed" in done.stdout
+
+
+def make_sound_only(path: Path) -> None:
+    """An MP4 with a sound track and no picture."""
+    import av
+
+    with av.open(path, "w") as container:
+        stream = container.add_stream("aac", rate=48000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 4096), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 48000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def test_missing_file_is_one_line(tmp_path: Path) -> None:
+    done = unrain("clean", tmp_path / "nothing.jpg")
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "nothing.jpg" in done.stderr
+
+
+def test_folder_that_cannot_be_written_is_one_line(rainy: Path) -> None:
+    # Also root, who may write everywhere, cannot make a folder inside a file.
+    (rainy.parent / "blocked").touch()
+    done = unrain("clean", rainy, "-o", rainy.parent / "blocked" / "out.png")
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "blocked" in done.stderr
+
+
+def test_killed_job_leaves_no_file_under_the_final_name(tmp_path: Path, rainy: Path) -> None:
+    make_clip(tmp_path / "long.mp4", frames=200)
+    process = subprocess.Popen(
+        [Path(sys.executable).with_name("unrain"), "clean", tmp_path / "long.mp4", "-o", tmp_path / "out/clean.mp4"]
+    )
+    try:
+        while not list(tmp_path.glob("out/.*")):
+            assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait()
+    assert not (tmp_path / "out/clean.mp4").exists()
+
+
+def test_error_shows_where_it_came_from_with_debug_only(rainy: Path) -> None:
+    quiet = unrain("clean", rainy, "-o", rainy)
+    assert quiet.returncode == 1
+    assert len(quiet.stderr.splitlines()) == 1
+    assert "Traceback" in unrain("--debug", "clean", rainy, "-o", rainy).stderr
+
+
+def test_compare_draws_a_figure_of_photos_and_videos(tmp_path: Path, rainy: Path) -> None:
+    done = unrain("compare", rainy, rainy, "-o", tmp_path / "figure.png")
+    assert done.returncode == 0, done.stderr
+    assert size_of(tmp_path / "figure.png")[0] > 2 * 96
+    make_clip(tmp_path / "clip.mp4")
+    done = unrain("compare", tmp_path / "clip.mp4", tmp_path / "clip.mp4", "--frame", 2, "-o", tmp_path / "clip.png")
+    assert done.returncode == 0, done.stderr
+    beyond = unrain("compare", tmp_path / "clip.mp4", tmp_path / "clip.mp4", "--frame", 999, "-o", tmp_path / "x.png")
+    assert beyond.returncode == 1
+    assert "no frame 999" in beyond.stderr
+
+
+def test_models_are_listed_and_shown() -> None:
+    listed = unrain("models", "list").stdout
+    assert "sapnet" in listed
+    assert "j4rnet" in listed
+    shown = unrain("models", "show", "sapnet").stdout
+    assert "sha256" in shown
+    assert "recipe" in shown
+    assert unrain("models", "show", "nothing").returncode == 1
+
+
+def test_doctor_checks_every_engine() -> None:
+    told = unrain("doctor").stdout
+    for engine in ("openvino", "onnxruntime", "torch"):
+        assert f"{engine} " in told
+    assert told.count("megapixels a second") == 3
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("clean", "--help"), ("--version",)])
+def test_help_imports_nothing_heavy(arguments: tuple[str, ...]) -> None:
+    code = (
+        "import sys, unrain.cli\n"
+        f"sys.argv = ['unrain', *{arguments!r}]\n"
+        "try: unrain.cli.main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'numpy', 'PIL', 'av', 'openvino', 'onnxruntime'} & sys.modules.keys()\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_cleaning_never_imports_torch(rainy: Path) -> None:
+    code = (
+        "import sys, unrain\n"
+        f"unrain.clean({str(rainy)!r})\n"
+        "assert 'torch' not in sys.modules and 'onnx' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONWARNINGS": "error"})
+
+
+def test_longer_video_takes_no_more_memory(tmp_path: Path) -> None:
+    peaks = []
+    for frames in (12, 120):
+        make_clip(tmp_path / f"{frames}.mp4", frames=frames)
+        code = (
+            "import resource, unrain\n"
+            f"unrain.clean({str(tmp_path / f'{frames}.mp4')!r}, {str(tmp_path / 'out')!r})\n"
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+        )
+        ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+        peaks.append(int(ran.stdout))
+    assert peaks[1] < 1.1 * peaks[0]

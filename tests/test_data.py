@@ -1,0 +1,72 @@
+"""Training data: the same batch for the same step, and a camera that moves without blurring twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from unrain.data import photos
+from unrain.data.batches import Batches, Mixture
+from unrain.data.motion import pan
+from unrain.errors import MediaError
+
+
+@pytest.fixture(scope="module")
+def batches(training_folder: Path) -> Batches:
+    mixture = Mixture({"light": 1, "heavy": 1}, pairs=0.25, dry=0.25)
+    return Batches(training_folder, mixture, seed=3, device=torch.device("cpu"))
+
+
+@pytest.mark.parametrize("frames", [1, 4])
+def test_batch_of_a_step_is_always_the_same(batches: Batches, frames: int) -> None:
+    first, again, next_ = (batches.batch(step, 6, frames, 32) for step in (9, 9, 10))
+    assert first.rainy.shape == (6, frames, 3, 32, 32)
+    assert first.degradation.shape == (6, frames, 1, 32, 32)
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not torch.equal(first.rainy, next_.rainy)
+
+
+def test_dry_part_of_the_batches_stays_dry(training_folder: Path) -> None:
+    dry = Batches(training_folder, Mixture({"heavy": 1}, dry=1.0), 0, torch.device("cpu")).batch(0, 4, 1, 32)
+    assert torch.equal(dry.rainy, dry.background)
+    assert not dry.streaks.any()
+
+
+def test_rain_of_pairs_is_laid_on_other_photos(training_folder: Path) -> None:
+    batch = Batches(training_folder, Mixture({"heavy": 1}, pairs=1.0), 0, torch.device("cpu")).batch(0, 4, 1, 32)
+    assert torch.equal(batch.rainy, batch.background + batch.streaks)
+    assert batch.rainy.max() <= 1
+    assert batch.streaks.max() == pytest.approx(40 / 255, abs=1e-6)
+
+
+def test_photos_too_small_for_a_patch_are_passed_over(training_folder: Path) -> None:
+    assert photos.clean_patches(training_folder / "photos", 160, per_photo=2, seed=0).shape == (4, 160, 160, 3)
+
+
+def test_folder_without_photos_and_photo_that_is_broken_are_named(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match="no pictures"):
+        photos.pictures(tmp_path)
+    (tmp_path / "broken.png").write_bytes(b"not a picture")
+    with pytest.raises(MediaError, match=r"broken\.png"):
+        photos.clean_patches(tmp_path, 8, 1, seed=0)
+
+
+def test_camera_that_stands_still_films_the_still(photo: NDArray[np.float32]) -> None:
+    still = torch.from_numpy(photo).permute(2, 0, 1)[None, :, :80, :80]
+    clip = pan(still, 1, 80, torch.Generator().manual_seed(0), speed=0)
+    # Half a pixel of shake is all that moves; the middle frame of one is neither zoomed nor turned.
+    assert (clip[0, 0] - still[0]).abs().mean() < 0.06
+
+
+def test_camera_moves_smoothly_and_sharply(photo: NDArray[np.float32]) -> None:
+    still = torch.from_numpy(photo).permute(2, 0, 1)[None, :, :80, :80]
+    clip = pan(still, 7, 48, torch.Generator().manual_seed(1), speed=3)[0]
+    steps = (clip[1:] - clip[:-1]).abs().mean(dim=(1, 2, 3))
+    assert (steps > 0).all()
+    assert steps.max() < 0.25
+    sharpness = [(frame[..., 1:] - frame[..., :-1]).abs().mean() for frame in clip]
+    assert min(sharpness) > 0.8 * max(sharpness)
