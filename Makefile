@@ -22,7 +22,6 @@ check: .venv/installed
 	.venv-demo/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
 	touch $@
 
-# PyTorch comes first and pinned: without that, pip takes a build for GPUs, which is gigabytes.
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'

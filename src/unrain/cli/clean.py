@@ -39,7 +39,7 @@ def clean(
         outcomes = clean_files(inputs, output, engine=engine, threads=threads, stages=stages, listener=bar)
     done = [outcome for outcome in outcomes if outcome.error is None]
     typer.echo(_summary(done, len(outcomes), time.perf_counter() - start))
-    if len(done) < len(outcomes):
+    if len(done) < len(outcomes) or not outcomes:
         raise typer.Exit(1)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from unrain import weights
-from unrain.errors import UnrainError
+from unrain.errors import EngineError, UnrainError, WeightsError
 from unrain.inference.model import ImageModel, VideoModel, check_memory
 from unrain.media import images, videos
 from unrain.media.files import Job, Kind, atomic_output, kind_of, plan
@@ -78,10 +78,15 @@ class Cleaner:
         return VideoModel(weights.find(weights.DEFAULT_VIDEO), self._engine, self._threads)
 
     def clean(self, job: Job, listener: Listener) -> Outcome:
-        """Clean one file. Its target appears whole or not at all; what the user can cause comes back as `error`."""
+        """Clean one file. Its target appears whole or not at all; what is wrong with it comes back as `error`.
+
+        Raises `EngineError` or `WeightsError` where no file could be cleaned.
+        """
         start = time.perf_counter()
         try:
             frames = self._clean_kind(job, listener)
+        except (EngineError, WeightsError):
+            raise
         except UnrainError as error:
             return Outcome(job, time.perf_counter() - start, error=str(error))
         except MemoryError:
