@@ -64,7 +64,8 @@ class FallingDrops:
     """Drops of Marshall-Palmer sizes at terminal speed, seen by a camera: a simple physical model.
 
     rate: mm/h. wind: m/s across the view. exposure: s. focal: focal length in pixels. depths: the middles of the
-    layers of air that are drawn, in m, near to far.
+    layers of air that are drawn, in m, near to far. visible: the diameters in mm that are drawn, smaller drops being
+    mist.
 
     Drop sizes follow N(D) = 8000 exp(−4.1 R^−0.21 D) per m³ and mm (Marshall and Palmer, 1948); speeds
     v(D) = 9.65 − 10.3 exp(−0.6 D) m/s (Atlas et al., 1973, D in mm). A drop refracts a wide field of view, so it looks
