@@ -15,6 +15,9 @@ def train(
         Path, typer.Option(help="Folder for the checkpoint and the log.", show_default="runs/RECIPE")
     ] = Path(),
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's checkpoint.")] = False,
+    start: Annotated[
+        Path | None, typer.Option(help="A step graph (.onnx) to begin with.", show_default="random weights")
+    ] = None,
     minutes: Annotated[float, typer.Option(help="Stop after so long, with a checkpoint.")] = float("inf"),
     device: Annotated[str, typer.Option(help="cpu, or cuda for a GPU.")] = "cpu",
     threads: Annotated[int | None, typer.Option(min=1, help="Processor threads.", show_default="all")] = None,
@@ -37,5 +40,7 @@ def train(
     if threads:
         torch.set_num_threads(threads)
     folder = run if run != Path() else Path("runs") / recipe.stem
-    last = run_recipe(load(recipe), data, folder, resume=resume, minutes=minutes, device=device, report=report)
+    last = run_recipe(
+        load(recipe), data, folder, resume=resume, start=start, minutes=minutes, device=device, report=report
+    )
     typer.echo(last)

@@ -5,33 +5,51 @@ Batch number k of a seed is always the same, so that a run that was stopped goes
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from unrain.data import photos
-from unrain.data.motion import pan
+from unrain.data.motion import film
+from unrain.rain.camera import CameraPath, random_path
 from unrain.rain.compose import RainyFrames, saturate
-from unrain.rain.presets import render
+from unrain.rain.render import render
+from unrain.rain.scene import random_depth
 
 PATCH = 160
 PER_PHOTO = 5
+REAL_CLIPS = 0.3
+"""The part of the batches of clips that comes from real videos; the others are photos filmed by a moving camera."""
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """What a batch is made of: presets with their weights, and the fractions of other material.
+    """What a batch is made of: the preset of its rain, and the fractions of other material.
 
     pairs: the part of the batch that gets the rain of real pairs, `dry` the part that gets none.
     """
 
-    presets: Mapping[str, float]
+    rain: str = "mixed"
     pairs: float = 0.0
     dry: float = 0.0
+
+
+class _Scene(NamedTuple):
+    """What is filmed: `(N, T, 3, H, W)`, and, where they are known, the camera's path and the depth `(N, 1, H, W)`."""
+
+    clean: Tensor
+    camera: CameraPath | None = None
+    depth: Tensor | None = None
+
+    def part(self, places: np.ndarray) -> _Scene:
+        """Some of the clips."""
+        index = torch.from_numpy(places).to(self.clean.device)
+        camera = None if self.camera is None else CameraPath(*(field[index] for field in self.camera))
+        return _Scene(self.clean[index], camera, None if self.depth is None else self.depth[index])
 
 
 class Batches:
@@ -48,52 +66,59 @@ class Batches:
         """Batch number `step`: `count` clips of `frames` frames of `size` x `size` pixels, see `RainyFrames`."""
         random = np.random.default_rng((self.seed, step))
         generator = torch.Generator(self.device).manual_seed(int(random.integers(2**62)))
-        clean = self._clean(random, generator, count, frames, size)
-        kinds = random.choice(len(self.mixture.presets) + 2, size=count, p=self._weights())
-        parts = [self._rain(int(kind), clean[kinds == kind], random, generator) for kind in np.unique(kinds)]
-        return RainyFrames(*(torch.cat(layers) for layers in zip(*parts, strict=True)))
+        scene = self._scene(random, generator, count, frames, size)
+        wet = 1 - self.mixture.pairs - self.mixture.dry
+        kinds = random.choice(3, size=count, p=(wet, self.mixture.pairs, self.mixture.dry))
+        places = [np.flatnonzero(kinds == kind) for kind in range(3)]
+        order = torch.from_numpy(np.argsort(np.concatenate(places)))
+        kinds_of_rain = (self._rendered, self._real_rain, self._dry)
+        parts = [
+            rain(scene.part(place), random, generator)
+            for rain, place in zip(kinds_of_rain, places, strict=True)
+            if len(place)
+        ]
+        return RainyFrames(*(torch.cat(layers)[order] for layers in zip(*parts, strict=True)))
 
-    def _weights(self) -> np.ndarray:
-        presets = np.array(list(self.mixture.presets.values()), dtype=float)
-        rest = 1 - self.mixture.pairs - self.mixture.dry
-        return np.concatenate((presets / presets.sum() * rest, [self.mixture.pairs, self.mixture.dry]))
-
-    def _clean(
+    def _scene(
         self, random: np.random.Generator, generator: torch.Generator, count: int, frames: int, size: int
-    ) -> Tensor:
-        if frames > 1 and self.clips and random.random() < 0.3:
+    ) -> _Scene:
+        if frames > 1 and self.clips and random.random() < REAL_CLIPS:
             clips = np.stack([_flip(self._real_clip(random, frames, size), random) for _ in range(count)])
-            return self._tensor(clips).movedim(-1, 2)
+            return _Scene(self._tensor(clips).movedim(-1, 2))
         if frames > 1:
             stills = self.stills[random.integers(len(self.stills), size=count)]
-            stills = np.stack([_flip(still, random) for still in stills])
-            return pan(self._tensor(stills).movedim(-1, 1), frames, size, generator)
+            stills = self._tensor(np.stack([_flip(still, random) for still in stills])).movedim(-1, 1)
+            room = (stills.shape[-1] - size) / 4
+            camera = random_path(count, frames, generator, room=(room, room))
+            depth = random_depth(count, size, size, generator)
+            return _Scene(film(stills, size, camera, depth), camera, depth)
         patches = [
             _flip(_window(self.stills[random.integers(len(self.stills))], size, random), random) for _ in range(count)
         ]
-        return self._tensor(np.stack(patches)).movedim(-1, 1)[:, None]
+        return _Scene(self._tensor(np.stack(patches)).movedim(-1, 1)[:, None])
 
     def _real_clip(self, random: np.random.Generator, frames: int, size: int) -> np.ndarray:
         clip = self.clips[random.integers(len(self.clips))]
         start = random.integers(len(clip) - frames + 1)
         return _window(clip[start : start + frames], size, random)
 
-    def _rain(self, kind: int, clean: Tensor, random: np.random.Generator, generator: torch.Generator) -> RainyFrames:
-        names = list(self.mixture.presets)
-        if kind < len(names):
-            return render(clean, names[kind], generator)
-        zeros = torch.zeros_like(clean)
-        if kind == len(names):
-            streaks = torch.stack([self._real_rain(random, clip) for clip in clean])
-            streaks = saturate(clean, streaks)
-            return RainyFrames(clean + streaks, clean, streaks, zeros[:, :, :1], zeros)
-        return RainyFrames(clean, clean, zeros, zeros[:, :, :1], zeros)
+    def _rendered(self, scene: _Scene, _: np.random.Generator, generator: torch.Generator) -> RainyFrames:
+        return render(scene.clean, self.mixture.rain, generator, scene.camera, scene.depth)
 
-    def _real_rain(self, random: np.random.Generator, clean: Tensor) -> Tensor:
+    def _real_rain(self, scene: _Scene, random: np.random.Generator, _: torch.Generator) -> RainyFrames:
         """The rain of real pairs, laid on other pictures: rainy − clean, one random window per frame."""
-        size = clean.shape[-1]
-        windows = [_dark_window(self.pairs[random.integers(len(self.pairs))], size, random) for _ in range(len(clean))]
-        return self._tensor(np.stack(windows)).movedim(-1, 1)
+        count, frames, _channels, size, _width = scene.clean.shape
+        windows = [
+            _dark_window(self.pairs[random.integers(len(self.pairs))], size, random) for _ in range(count * frames)
+        ]
+        rain = self._tensor(np.stack(windows)).movedim(-1, 1).view_as(scene.clean)
+        streaks = saturate(scene.clean, rain)
+        rainy = scene.clean + streaks
+        return RainyFrames(rainy, scene.clean, streaks, torch.zeros_like(rainy[:, :, :1]), rainy)
+
+    def _dry(self, scene: _Scene, _: np.random.Generator, _generator: torch.Generator) -> RainyFrames:
+        zeros = torch.zeros_like(scene.clean)
+        return RainyFrames(scene.clean, scene.clean, zeros, zeros[:, :, :1], scene.clean)
 
     def _tensor(self, pixels: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device).float() / 255

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from unrain.rain.presets import PRESETS, render
+from unrain.rain.presets import NAMES, PRESETS
+from unrain.rain.render import render
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["PRESETS", "add", "render"]
+__all__ = ["NAMES", "PRESETS", "add", "render"]
 
 
 def add(

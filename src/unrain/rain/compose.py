@@ -1,19 +1,25 @@
-"""The hybrid rain model of J4R-Net: how background, streaks and occlusion make the frame that a camera sees."""
+"""The hybrid rain model of J4R-Net: how background, streaks and occlusion make the frame that a camera sees.
+
+What falls, and how much of it, comes from `noise.py` and `drops.py`.
+"""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from unrain.rain.drops import Air
 
 
 class RainyFrames(NamedTuple):
     """A rendered clip and what it is made of; pictures are `(N, T, 3, H, W)`.
 
-    rainy: the frame O in [0, 1]. background: B, the clean frame in [0, 1]. streaks: S, such that B + S is in [0, 1].
-    degradation: α, `(N, T, 1, H, W)`, 1 where rain hides the scene, else 0. reliance: A in [0, 1].
+    rainy: the frame O in [0, 1]. background: B, the clean frame in [0, 1]. streaks: S, all that rain adds to the light of
+    the scene (streaks, and a veil, which also takes light away), in [-1, 1] and such that B + S is in [0, 1].
+    degradation: α, `(N, T, 1, H, W)`, 1 where rain hides the scene, else 0. reliance: A in [0, 1], what the lens sees
+    where α is 1; elsewhere it is B + S.
     """
 
     rainy: Tensor
@@ -30,26 +36,28 @@ def compose(background: Tensor, streaks: Tensor, degradation: Tensor, reliance: 
 
 def saturate(background: Tensor, streaks: Tensor) -> Tensor:
     """The streaks that a camera records: S cut so that B + S stays in [0, 1]."""
-    return (background + streaks).clamp(0, 1) - background
+    return (background + streaks).clamp_(0, 1).sub_(background)
 
 
-def occlusion(shape: tuple[int, int, int, int], amount: Tensor, generator: torch.Generator) -> Tensor:
-    """Degradation maps α, `(N, T, 1, H, W)` of zeros and ones, for `shape` = (N, T, H, W).
+def see_through(background: Tensor, opacity: Tensor, depth: Tensor, air: Air) -> Tensor:
+    """S of physical rain: the scene's light, thinned by the air, and covered by drops that show the sky.
 
-    Sheets of rain are large and soft: smooth noise, drawn out vertically, above the quantile that leaves `amount`
-    `(N,)` of the pixels occluded.
+        B + S = gamma((1 − τ) (t B' + (1 − t) A') + τ sky'),    t = exp(−β z),    with ' for linear light
+
+    Args:
+        background: `(N, T, 3, H, W)` in [0, 1]; B' = B², a simple gamma of 2.
+        opacity: τ, the part of the exposure during which drops cover a pixel, `(N, T, 1, H, W)` in [0, 1].
+        depth: z of the scene in m, `(N, 1 or T, 1, H, W)`.
+        air: β, A' and sky'.
+
+    Returns:
+        S, `(N, T, 3, H, W)`, exactly 0 where nothing falls through clear air.
     """
-    count, frames, height, width = shape
-    device = generator.device
-    coarse = (max(height // 24, 2), max(width // 8, 2))
-    noise = torch.randn((count * frames, 1, *coarse), generator=generator, device=device)
-    noise = F.interpolate(noise, size=(height, width), mode="bicubic", align_corners=False)
-    noise = noise.view(count, frames, 1, height, width)
-    rank = noise.flatten(1).argsort(dim=1).argsort(dim=1).view_as(noise) / noise[0].numel()
-    return (rank >= 1 - amount.view(-1, 1, 1, 1, 1)).to(noise.dtype)
-
-
-def reliance(background: Tensor, streaks: Tensor) -> Tensor:
-    """The rain reliance map A, what the lens sees of a sheet of rain: the scene's mean light, veined by its streaks."""
-    light = background.mean(dim=(2, 3, 4), keepdim=True)
-    return (0.6 * light + 0.25 + 0.5 * streaks.clamp(min=0)).clamp(0, 1)
+    extinction, airlight, sky = (value.view(-1, 1, 1, 1, 1) for value in air)
+    through = torch.exp(-extinction * depth)
+    clear = 1 - opacity
+    added = clear * (1 - through) * airlight + opacity * sky
+    # With a² − b² = (a − b)(a + b), S is exactly 0 where nothing is kept back and nothing added.
+    change = background.square().mul_(clear * through - 1).add_(added)
+    seen = background.square().add_(change).clamp_(0, 1).sqrt_()
+    return change.div_(seen.add_(background).add_(1e-6))

@@ -1,68 +1,192 @@
-"""Named kinds of rain as tables of ranges, and `render`, which puts one of them on clean pictures."""
+"""Named kinds of rain, as tables of ranges. `render.py` makes pictures of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+from dataclasses import dataclass, replace
 
 from unrain.errors import UnrainError
-from unrain.rain.compose import RainyFrames, compose, occlusion, reliance, saturate
-from unrain.rain.families import FallingDrops, MotionBlur, Range, uniform
-from unrain.rain.streaks import draw_streaks
+from unrain.rain.drops import FallingDrops
+from unrain.rain.noise import MotionBlur
+from unrain.rain.ranges import Range
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A kind of rain: a family of streaks, and how much of the picture rain hides (`occluded`, a fraction)."""
+    """A kind of rain: what falls.
 
-    streaks: MotionBlur | FallingDrops
-    occluded: Range = (0, 0)
+    drops: physical rain. looks: streaks, lines, sparkle: all whose brightness is added. hiding: streaks so thick that
+    nothing is seen through them: where these are, the degradation map α is 1.
+    Drawn for each clip: `angle`, the main direction of looks and hiding, in degrees from vertical; `intensity`, which
+    multiplies the brightness of all looks.
+    """
+
+    drops: FallingDrops | None = None
+    looks: tuple[MotionBlur, ...] = ()
+    hiding: tuple[MotionBlur, ...] = ()
+    angle: Range = (-25, 25)
+    intensity: Range = (1, 1)
 
 
 PRESETS: Mapping[str, Preset] = {
-    "light": Preset(
-        MotionBlur(
-            (1, 1), coverage=(0.05, 0.5), length=(8, 45), width=(0.7, 4), spread=5, strength=(0.1, 0.6), softness=(1, 3)
-        )
+    "rain12": Preset(
+        looks=(
+            MotionBlur(
+                coverage=(0.06, 0.3), length=(12, 45), width=(1, 2), strength=(0.1, 0.25), ramp=(1, 1.5), dimmest=0.3
+            ),
+        ),
+        angle=(-30, 30),
     ),
-    "heavy": Preset(
-        MotionBlur((1, 5), coverage=(0.5, 2.2), length=(20, 80), width=(1.5, 4), spread=15, strength=(0.2, 0.6))
+    "rain100l": Preset(
+        looks=(
+            MotionBlur(
+                coverage=(0.035, 0.15),
+                length=(15, 50),
+                width=(1, 2.5),
+                strength=(0.22, 0.55),
+                ramp=(1, 1.5),
+                dimmest=0.3,
+            ),
+        ),
+        angle=(-30, 30),
     ),
-    "drops": Preset(FallingDrops()),
-    "sheets": Preset(MotionBlur((1, 3), coverage=(0.2, 1.0)), occluded=(0.02, 0.2)),
+    "rain100h": Preset(
+        looks=(
+            # Dense and thin, nearly parallel; few and thick; fine lines that cross them.
+            MotionBlur(
+                (1, 2),
+                coverage=(0.4, 2.6),
+                length=(30, 100),
+                width=(1, 2.2),
+                spread=3,
+                strength=(0.3, 0.4),
+                ramp=(1, 1.2),
+                taper=(0, 0.15),
+                variety=0.6,
+            ),
+            MotionBlur(
+                coverage=(0.05, 0.5),
+                length=(12, 45),
+                width=(2, 3.5),
+                spread=3,
+                strength=(0.4, 0.8),
+                ramp=(1, 1.5),
+                taper=(0.2, 0.8),
+                wobble=1.5,
+                variety=0.6,
+            ),
+            MotionBlur(
+                (1, 3),
+                coverage=(0, 0.45),
+                length=(12, 50),
+                width=(1, 1.8),
+                spread=20,
+                strength=(0.15, 0.35),
+                ramp=(1, 1.2),
+                taper=(0, 0.4),
+                wobble=2,
+                variety=0.5,
+            ),
+        ),
+        angle=(-9, 9),
+        intensity=(0.3, 1.1),
+    ),
+    "light25": Preset(
+        looks=(
+            MotionBlur(
+                (1, 2),
+                coverage=(0.03, 0.18),
+                length=(15, 60),
+                width=(1.5, 3.5),
+                spread=3,
+                strength=(0.3, 0.85),
+            ),
+        ),
+        angle=(-20, 20),
+    ),
+    "complex25": Preset(
+        looks=(
+            MotionBlur((1, 3), coverage=(0.5, 1.5), length=(20, 70), width=(3, 8), spread=6, strength=(0.15, 0.37)),
+            # Sharp lines, and sparkle.
+            MotionBlur(
+                (1, 2),
+                coverage=(0.02, 0.05),
+                length=(40, 150),
+                width=(1, 1.5),
+                spread=10,
+                strength=(0.5, 1),
+                ramp=(1, 1.2),
+                taper=(0, 0.2),
+                contrast=0.5,
+                wobble=2,
+            ),
+            MotionBlur(
+                coverage=(0.01, 0.03),
+                length=(1, 3),
+                width=(1, 2),
+                spread=90,
+                strength=(0.5, 1),
+                contrast=0.5,
+                wobble=40,
+            ),
+        ),
+        hiding=(
+            MotionBlur(
+                coverage=(0.05, 0.15), length=(25, 80), width=(3, 8), spread=6, strength=(1, 1), dimmest=1, wobble=2
+            ),
+        ),
+        angle=(-20, 20),
+    ),
+    "drizzle": Preset(FallingDrops(rate=(0.5, 2.5), wind=(-2, 2))),
+    "steady": Preset(FallingDrops(rate=(2.5, 10), wind=(-3, 3))),
+    "heavy": Preset(FallingDrops(rate=(10, 50), wind=(-5, 5))),
+    "storm": Preset(FallingDrops(rate=(50, 150), wind=(-10, 10), mist=(0.002, 0.01))),
 }
 
+MIXED: Mapping[str, float] = {
+    "rain12": 1,
+    "rain100l": 2,
+    "rain100h": 4,
+    "light25": 1.5,
+    "complex25": 0.5,
+    "drizzle": 0.3,
+    "steady": 1,
+    "heavy": 1.5,
+    "storm": 0.2,
+}
+"""What training draws from, `mixed`: presets and how often each comes, relative to the others."""
 
-def render(clip: Tensor, preset: str, generator: torch.Generator) -> RainyFrames:
-    """Rain on clean frames, `(N, T, 3, H, W)` RGB in [0, 1] on the generator's device; see `RainyFrames`.
+NAMES = (*PRESETS, "mixed")
 
-    Each of the N clips gets rain of its own within the preset's ranges, which stays the same kind over its T frames.
-    Raises `UnrainError` for an unknown preset, `ValueError` for another shape.
+
+def find(name: str, rate: float | None = None, wind: float | None = None) -> Mapping[Preset, float]:
+    """The presets of this name and their weights: one, or all of `mixed`.
+
+    `rate` (mm/h) and `wind` (m/s) replace those of a physical preset. Raises `UnrainError` for an unknown name, a rate
+    or wind that cannot be, or for a preset that has neither.
     """
-    if clip.ndim != 5 or clip.shape[2] != 3:
-        raise ValueError(f"a clip has the shape (N, T, 3, H, W); this one is {tuple(clip.shape)}")
-    kind = find(preset)
-    count, frames, _, height, width = clip.shape
-    layers = kind.streaks.draw(count, generator)
-    drawn = draw_streaks(layers, frames, height, width, generator).sum(dim=2)[:, :, None]
-    if isinstance(kind.streaks, FallingDrops):
-        sky = torch.quantile(clip.flatten(1)[:, ::7], 0.95, dim=1).clamp(min=0.5).view(-1, 1, 1, 1, 1)
-        streaks = drawn.clamp(max=1) * (sky - clip)
+    if name not in NAMES:
+        raise UnrainError(f"there is no rain preset {name!r}; choose one of {', '.join(NAMES)}")
+    if name == "mixed":
+        chosen = {PRESETS[part]: weight for part, weight in MIXED.items()}
     else:
-        streaks = drawn.expand_as(clip)
-    streaks = saturate(clip, streaks)
-    hidden = uniform(kind.occluded, (count,), generator)
-    alpha = occlusion((count, frames, height, width), hidden, generator)
-    veil = reliance(clip, streaks)
-    return RainyFrames(compose(clip, streaks, alpha, veil), clip, streaks, alpha, veil)
+        chosen = {PRESETS[name]: 1.0}
+    if rate is None and wind is None:
+        return chosen
+    if any(preset.drops is None for preset in chosen):
+        physical = ", ".join(other for other, preset in PRESETS.items() if preset.drops)
+        raise UnrainError(f"the preset {name} is a look, without a rate or wind; those with one are {physical}")
+    return {_with(preset, rate, wind): weight for preset, weight in chosen.items()}
 
 
-def find(name: str) -> Preset:
-    """The preset of this name; `UnrainError` names those that exist."""
+def _with(preset: Preset, rate: float | None, wind: float | None) -> Preset:
+    assert preset.drops is not None
+    drops = preset.drops
     try:
-        return PRESETS[name]
-    except KeyError:
-        raise UnrainError(f"there is no rain preset {name!r}; choose one of {', '.join(PRESETS)}") from None
+        if rate is not None:
+            drops = replace(drops, rate=(rate, rate))
+        if wind is not None:
+            drops = replace(drops, wind=(wind, wind))
+    except ValueError as error:
+        raise UnrainError(str(error)) from None
+    return replace(preset, drops=drops)

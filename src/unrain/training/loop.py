@@ -15,7 +15,8 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from unrain.data.batches import Batches
-from unrain.networks.graphs import build
+from unrain.errors import RecipeError
+from unrain.networks.graphs import NETWORKS, build, graph_of, read_network
 from unrain.training import checkpoint
 from unrain.training.objectives import OBJECTIVES
 from unrain.training.recipe import Phase, Recipe
@@ -42,6 +43,7 @@ def train(
     run: Path,
     *,
     resume: bool = False,
+    start: Path | None = None,
     minutes: float = math.inf,
     device: str = "cpu",
     report: Callable[[Progress], None] = lambda progress: None,
@@ -49,11 +51,11 @@ def train(
     """Train `recipe` on the folder `data`; returns the checkpoint, `run/last.pt`.
 
     With `resume`, goes on from that checkpoint as if it had never stopped: batch k and all of its randomness depend on
-    the seed and k alone. Stops early, with a checkpoint, after `minutes`. The log, a JSON line each `LOG_STEPS`
+    the seed and k alone. A new run begins with random weights, or with those of the step graph `start`. Stops early, with a checkpoint, after `minutes`. The log, a JSON line each `LOG_STEPS`
     steps, is `run/log.jsonl`.
     """
     torch.manual_seed(recipe.seed)
-    network = build(recipe.network).to(device)
+    network = (build(recipe.network) if start is None else _known(recipe, start)).to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
     optimizer = torch.optim.Adam(network.parameters())
@@ -90,6 +92,13 @@ def train(
             saved = time.monotonic()
     save()
     return last
+
+
+def _known(recipe: Recipe, start: Path) -> nn.Module:
+    network = read_network(start)
+    if not isinstance(network, NETWORKS[recipe.network]):
+        raise RecipeError(f"{start}: the recipe trains {recipe.network}; this is {graph_of(network)[0]}")
+    return network
 
 
 def learning_rate(phase: Phase, done: float) -> float:

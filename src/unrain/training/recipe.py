@@ -85,8 +85,7 @@ def _recipe(name: str, table: dict[str, Any]) -> Recipe:
     for phase in phases:
         if phase.objective not in OBJECTIVES:
             raise RecipeError(f"there is no objective {phase.objective!r}; choose one of {', '.join(OBJECTIVES)}")
-    for preset in mixture.presets:
-        find(preset)
+    find(mixture.rain)
     return recipe
 
 
