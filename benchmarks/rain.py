@@ -1,4 +1,4 @@
-"""Rain measured: presets against the published input figures, `rain100h` against real pairs, and the speed of rendering.
+"""Rain measured: presets against published input figures, `rain100h` against real pairs, and the speed of rendering.
 
 python benchmarks/rain.py calibrate DATA     mean PSNR and SSIM of each preset beside the published figure
 python benchmarks/rain.py compare DATA       statistics of rain100h beside those of the pairs it imitates
@@ -48,14 +48,14 @@ def add(picture: Picture, preset: str, seed: int) -> Picture:
     """Rain on one picture, rounded to 8 bits as the published files are."""
     clip = torch.from_numpy(picture).permute(2, 0, 1)[None, None]
     rainy = render(clip, preset, torch.Generator().manual_seed(seed)).rainy[0, 0].permute(1, 2, 0).numpy()
-    return np.round(rainy * 255).astype(np.float32) / 255
+    return np.round(rainy * 255).astype(np.float32) / np.float32(255)
 
 
 def clean_pictures(folder: Path, count: int) -> list[Picture]:
     """`count` pictures out of a folder, evenly spread."""
     found = pictures(folder)
     chosen = np.linspace(0, len(found) - 1, min(count, len(found))).round().astype(int)
-    return [read_pixels(found[index]).astype(np.float32) / 255 for index in chosen]
+    return [read_pixels(found[index]).astype(np.float32) / np.float32(255) for index in chosen]
 
 
 def calibrate(data: Path, count: int, presets: list[str]) -> None:
@@ -68,11 +68,10 @@ def calibrate(data: Path, count: int, presets: list[str]) -> None:
             rainy = add(clean, name, seed)
             scores.append((psnr(rainy, clean, figure.convention), ssim(rainy, clean, figure.convention)))
         mean, error = np.mean(scores, axis=0), np.std(scores, axis=0) / np.sqrt(len(scores))
-        print(
-            f"| {name} | {figure.folder}, {figure.convention} | {len(scores)} "
-            f"| {mean[0]:.2f} ± {error[0]:.2f} | {figure.psnr:.2f} | {mean[1]:.3f} ± {error[1]:.3f} | {figure.ssim:.3f} |",
-            flush=True,
+        quality = (
+            f"{mean[0]:.2f} ± {error[0]:.2f} | {figure.psnr:.2f} | {mean[1]:.3f} ± {error[1]:.3f} | {figure.ssim:.3f}"
         )
+        print(f"| {name} | {figure.folder}, {figure.convention} | {len(scores)} | {quality} |", flush=True)
 
 
 def statistics_of_pairs(data: Path, seeds: int) -> tuple[RainStatistics, RainStatistics]:
@@ -81,7 +80,7 @@ def statistics_of_pairs(data: Path, seeds: int) -> tuple[RainStatistics, RainSta
 
     def ours() -> Iterator[NDArray[np.float64]]:
         for number, (_, clean) in enumerate(published):
-            picture = clean.astype(np.float32) / 255
+            picture = clean.astype(np.float32) / np.float32(255)
             for seed in range(seeds):
                 yield rain_layer(add(picture, "rain100h", 1000 * seed + number), picture)
 

@@ -13,6 +13,8 @@ from media_samples import clip as make_clip
 from numpy.typing import NDArray
 from PIL import Image
 
+import unrain as unrain_package
+
 Pixels = NDArray[np.float32]
 
 
@@ -50,6 +52,53 @@ def test_video_is_cleaned_by_the_video_model(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "frames" in done.stdout
     assert (tmp_path / "out.mp4").stat().st_size > 0
+
+
+def test_rain_is_added_beside_the_photo_with_its_layers(rainy: Path) -> None:
+    done = unrain("rain", rainy, "--preset", "heavy", "--seed", 7, "--rate", "25mm/h", "--wind", "4", "--layers")
+    assert done.returncode == 0, done.stderr
+    result = rainy.with_name("rainy_rainy.png")
+    with Image.open(rainy) as image:
+        expected, _ = unrain_package.rain.add(image, "heavy", 7, rate=25, wind=4)
+    with Image.open(result) as image:
+        assert np.array_equal(np.asarray(image), np.asarray(expected))
+    layers = sorted(path.name for path in rainy.with_name("rainy_rainy_layers").iterdir())
+    assert layers == ["degradation_000000.png", "reliance_000000.png", "streaks_000000.png"]
+
+
+def test_rain_falls_on_every_file_of_a_folder_and_each_has_its_own(tmp_path: Path, rainy: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in ("a.png", "b.png"):
+        (folder / name).write_bytes(rainy.read_bytes())
+    (folder / "c.png").write_bytes(b"not a picture")
+    make_clip(folder / "d.mp4")
+    done = unrain("rain", folder, "-o", tmp_path / "out", "--preset", "rain100l")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "c.png" in done.stderr
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "b.png", "d.mp4"]
+    assert (tmp_path / "out" / "a.png").read_bytes() != (tmp_path / "out" / "b.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        (("--preset", "hail"), "no rain preset 'hail'"),
+        (("--rate=-3",), "rate"),
+        (("--rate", "much"), "mm/h"),
+        (("--exposure", "0s"), "exposure"),
+        (("--preset", "rain12", "--wind", "2"), "a look"),
+    ],
+)
+def test_rain_that_cannot_be_is_refused_before_anything_is_written(
+    rainy: Path, option: tuple[str, ...], says: str
+) -> None:
+    done = unrain("rain", rainy, *option)
+    assert done.returncode != 0
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [path.name for path in rainy.parent.iterdir()] == ["rainy.png"]
 
 
 BAD = {

@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 
 from unrain.data import photos
 from unrain.data.batches import Batches, Mixture
-from unrain.data.motion import pan
+from unrain.data.motion import film
 from unrain.errors import MediaError
+from unrain.rain.camera import CameraPath, random_path
+from unrain.rain.scene import random_depth
 
 
 @pytest.fixture(scope="module")
 def batches(training_folder: Path) -> Batches:
-    mixture = Mixture({"light": 1, "heavy": 1}, pairs=0.25, dry=0.25)
+    mixture = Mixture("mixed", pairs=0.25, dry=0.25)
     return Batches(training_folder, mixture, seed=3, device=torch.device("cpu"))
 
 
@@ -31,13 +33,13 @@ def test_batch_of_a_step_is_always_the_same(batches: Batches, frames: int) -> No
 
 
 def test_dry_part_of_the_batches_stays_dry(training_folder: Path) -> None:
-    dry = Batches(training_folder, Mixture({"heavy": 1}, dry=1.0), 0, torch.device("cpu")).batch(0, 4, 1, 32)
+    dry = Batches(training_folder, Mixture("heavy", dry=1.0), 0, torch.device("cpu")).batch(0, 4, 1, 32)
     assert torch.equal(dry.rainy, dry.background)
     assert not dry.streaks.any()
 
 
 def test_rain_of_pairs_is_laid_on_other_photos(training_folder: Path) -> None:
-    batch = Batches(training_folder, Mixture({"heavy": 1}, pairs=1.0), 0, torch.device("cpu")).batch(0, 4, 1, 32)
+    batch = Batches(training_folder, Mixture("heavy", pairs=1.0), 0, torch.device("cpu")).batch(0, 4, 1, 32)
     assert torch.equal(batch.rainy, batch.background + batch.streaks)
     assert batch.rainy.max() <= 1
     assert batch.streaks.max() == pytest.approx(40 / 255, abs=1e-6)
@@ -55,16 +57,22 @@ def test_folder_without_photos_and_photo_that_is_broken_are_named(tmp_path: Path
         photos.clean_patches(tmp_path, 8, 1, seed=0)
 
 
+def path_of(frames: int, seed: int) -> tuple[CameraPath, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return random_path(1, frames, generator), random_depth(1, 48, 48, generator)
+
+
 def test_camera_that_stands_still_films_the_still(photo: NDArray[np.float32]) -> None:
     still = torch.from_numpy(photo).permute(2, 0, 1)[None, :, :80, :80]
-    clip = pan(still, 1, 80, torch.Generator().manual_seed(0), speed=0)
-    # Half a pixel of shake is all that moves; the middle frame of one is neither zoomed nor turned.
-    assert (clip[0, 0] - still[0]).abs().mean() < 0.06
+    rest = CameraPath(torch.zeros(1, 3, 2), torch.zeros(1, 3, 2), torch.ones(1, 3), torch.zeros(1, 3), torch.ones(1))
+    clip = film(still, 48, rest, torch.ones(1, 1, 48, 48))
+    torch.testing.assert_close(clip, still[:, None, :, 16:64, 16:64].expand(1, 3, -1, -1, -1), atol=1e-5, rtol=0)
 
 
 def test_camera_moves_smoothly_and_sharply(photo: NDArray[np.float32]) -> None:
     still = torch.from_numpy(photo).permute(2, 0, 1)[None, :, :80, :80]
-    clip = pan(still, 7, 48, torch.Generator().manual_seed(1), speed=3)[0]
+    path, depth = path_of(7, seed=1)
+    clip = film(still, 48, path, depth)[0]
     steps = (clip[1:] - clip[:-1]).abs().mean(dim=(1, 2, 3))
     assert (steps > 0).all()
     assert steps.max() < 0.25

@@ -28,7 +28,7 @@ TINY = """
 network = "{network}"
 seed = 1
 [mixture]
-presets = {{ light = 1 }}
+rain = "rain100l"
 dry = 0.2
 {phases}
 """
@@ -55,7 +55,7 @@ def test_recipe_of_the_project_can_be_read(path: Path) -> None:
     [
         (("seed", "sead"), "unknown setting sead"),
         (('"sapnet"', '"unet"'), "no network 'unet'"),
-        (("light", "hail"), "no rain preset 'hail'"),
+        (("rain100l", "hail"), "no rain preset 'hail'"),
         (("batch = 2", "batches = 2"), "unknown setting batches"),
         (('objective = "sapnet"', 'objective = "gan"'), "no objective 'gan'"),
         (("seed = 1", "seed = "), "cannot be read as a recipe"),
@@ -106,7 +106,7 @@ def test_run_is_logged(tmp_path: Path, training_folder: Path) -> None:
 def test_network_learns_a_batch(training_folder: Path, objective: str) -> None:
     torch.manual_seed(0)
     frames = 3 if objective == "j4rnet" else 1
-    batch = Batches(training_folder, Mixture({"heavy": 1}), 0, torch.device("cpu")).batch(0, 2, frames, 24)
+    batch = Batches(training_folder, Mixture("heavy"), 0, torch.device("cpu")).batch(0, 2, frames, 24)
     network = build(objective.split("-")[0])
     optimizer = torch.optim.Adam(network.parameters())
     losses = [

@@ -145,7 +145,7 @@ def test_rotation_and_pixel_aspect_survive(tmp_path: Path, suffix: str) -> None:
     rewrite(source, tmp_path / f"out{suffix}", look)
     info = probe(tmp_path / f"out{suffix}")
     assert (info.width, info.height, info.rotation, info.sample_aspect) == (64, 48, -90, Fraction(4, 3))
-    assert set(shapes) == {(48, 64, 3)}
+    assert set(shapes) == {(64, 48, 3)}
 
 
 @pytest.mark.parametrize(("rotation", "turns"), [(90, 1), (-90, -1), (180, 2)])
@@ -153,6 +153,25 @@ def test_read_frames_gives_upright_frames(tmp_path: Path, rotation: int, turns: 
     upright = levels(clip(tmp_path / "a.mkv", 2))
     turned = levels(clip(tmp_path / "b.mkv", 2, rotation=rotation))
     assert np.array_equal(turned, np.rot90(upright, turns, axes=(1, 2)))
+
+
+@pytest.mark.parametrize("rotation", [0, 90, -90, 180])
+def test_rewriting_hands_out_upright_frames_and_turns_them_back(tmp_path: Path, rotation: int) -> None:
+    source = clip(tmp_path / "in.mkv", 3, rotation=rotation)
+    seen = []
+
+    def darken_the_top(frames: Iterator[Array]) -> Iterator[Array]:
+        for frame in frames:
+            seen.append(frame)
+            darker = frame.copy()
+            darker[:16] /= 2
+            yield darker
+
+    rewrite(source, tmp_path / "out.mkv", darken_the_top)
+    assert np.array_equal(np.stack(seen) * 255, levels(source))
+    expected = levels(source)
+    expected[:, :16] /= 2
+    assert psnr(expected, levels(tmp_path / "out.mkv")) > 35
 
 
 @pytest.mark.parametrize("flip", [{"hflip": True}, {"vflip": True}])

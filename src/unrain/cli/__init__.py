@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from unrain import __version__
-from unrain.cli import clean, compare, doctor, export, models, train
+from unrain.cli import clean, compare, doctor, export, models, rain, train
 from unrain.errors import UnrainError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 app.command()(clean.clean)
 app.command()(compare.compare)
+app.command()(rain.rain)
 app.add_typer(models.app, name="models")
 app.command()(train.train)
 app.command()(export.export)

@@ -86,8 +86,8 @@ class Batches:
             clips = np.stack([_flip(self._real_clip(random, frames, size), random) for _ in range(count)])
             return _Scene(self._tensor(clips).movedim(-1, 2))
         if frames > 1:
-            stills = self.stills[random.integers(len(self.stills), size=count)]
-            stills = self._tensor(np.stack([_flip(still, random) for still in stills])).movedim(-1, 1)
+            chosen = self.stills[random.integers(len(self.stills), size=count)]
+            stills = self._tensor(np.stack([_flip(still, random) for still in chosen])).movedim(-1, 1)
             room = (stills.shape[-1] - size) / 4
             camera = random_path(count, frames, generator, room=(room, room))
             depth = random_depth(count, size, size, generator)

@@ -15,9 +15,9 @@ from unrain.rain.camera import CameraPath
 def film(stills: Tensor, size: int, path: CameraPath, depth: Tensor) -> Tensor:
     """What N cameras see of N stills: `(N, 3, H, W)` in [0, 1] to `(N, T, 3, size, size)`.
 
-    `depth` `(N, 1, size, size)` in m is that of the scene in the frame, which nearer parts cross faster where the camera
-    slides. Every frame is sampled (bicubic) from the still itself, so that nothing is blurred twice. Where the path
-    leaves the still, it is mirrored at the border.
+    `depth` `(N, 1, size, size)` in m is that of the scene in the frame, which nearer parts cross faster where the
+    camera slides. Every frame is sampled (bicubic) from the still itself, so that nothing is blurred twice. Where the
+    path leaves the still, it is mirrored at the border.
     """
     count, _, height, width = stills.shape
     frames = path.shift.shape[1]

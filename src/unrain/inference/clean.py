@@ -2,63 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import Protocol
 
 from unrain import weights
-from unrain.errors import EngineError, UnrainError, WeightsError
 from unrain.inference.model import ImageModel, VideoModel, check_memory
-from unrain.media import images, videos
-from unrain.media.files import Job, Kind, atomic_output, kind_of, plan
+from unrain.media import batch, images, videos
+from unrain.media.batch import Listener, Outcome
+from unrain.media.files import Job, Kind, kind_of, plan
 
 AnyPath = str | PathLike[str]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one file: `error` is None if `job.target` was written, else one line that says what was wrong."""
-
-    job: Job
-    seconds: float
-    frames: int = 0
-    error: str | None = None
-
-
-class Listener(Protocol):
-    """Hears how a batch goes, to show it to somebody."""
-
-    def planned(self, jobs: Sequence[Job]) -> None:
-        """The batch is about to start."""
-
-    def started(self, job: Job, kind: Kind, frames: int | None) -> None:
-        """A file is being cleaned; `frames` is how many it probably has, if that is known."""
-
-    def advanced(self, frames: int) -> None:
-        """So many frames of the file are done."""
-
-    def finished(self, outcome: Outcome) -> None:
-        """A file is done, well or badly."""
-
-
-class Silent:
-    """A listener that tells nobody."""
-
-    def planned(self, jobs: Sequence[Job]) -> None:
-        """See `Listener`."""
-
-    def started(self, job: Job, kind: Kind, frames: int | None) -> None:
-        """See `Listener`."""
-
-    def advanced(self, frames: int) -> None:
-        """See `Listener`."""
-
-    def finished(self, outcome: Outcome) -> None:
-        """See `Listener`."""
 
 
 class Cleaner:
@@ -77,26 +33,10 @@ class Cleaner:
         """The shipped video model."""
         return VideoModel(weights.find(weights.DEFAULT_VIDEO), self._engine, self._threads)
 
-    def clean(self, job: Job, listener: Listener) -> Outcome:
-        """Clean one file. Its target appears whole or not at all; what is wrong with it comes back as `error`.
-
-        Raises `EngineError` or `WeightsError` where no file could be cleaned.
-        """
-        start = time.perf_counter()
-        try:
-            frames = self._clean_kind(job, listener)
-        except (EngineError, WeightsError):
-            raise
-        except UnrainError as error:
-            return Outcome(job, time.perf_counter() - start, error=str(error))
-        except MemoryError:
-            return Outcome(job, time.perf_counter() - start, error=f"{job.source}: not enough memory for it")
-        return Outcome(job, time.perf_counter() - start, frames)
-
-    def _clean_kind(self, job: Job, listener: Listener) -> int:
-        kind = kind_of(job.source)
-        with atomic_output(job.target) as part:
-            return self._image(job, part, listener) if kind is Kind.IMAGE else self._video(job, part, listener)
+    def clean(self, job: Job, part: Path, listener: Listener) -> int:
+        """Clean one file into `part`; returns the number of frames. See `batch.run`."""
+        clean = self._image if kind_of(job.source) is Kind.IMAGE else self._video
+        return clean(job, part, listener)
 
     def _image(self, job: Job, part: Path, listener: Listener) -> int:
         listener.started(job, Kind.IMAGE, 1)
@@ -127,13 +67,6 @@ def clean(
     their sources as `NAME_clean`. A file that fails does not stop the others: see each `Outcome.error`. Raises
     `UnrainError` where the batch as a whole cannot be planned.
     """
-    listener = listener or Silent()
     paths = [inputs] if isinstance(inputs, str | PathLike) else inputs
-    jobs = plan([Path(path) for path in paths], None if output is None else Path(output))
-    cleaner = Cleaner(engine, threads, stages)
-    listener.planned(jobs)
-    outcomes = []
-    for job in jobs:
-        outcomes.append(cleaner.clean(job, listener))
-        listener.finished(outcomes[-1])
-    return outcomes
+    jobs = plan([Path(path) for path in paths], None if output is None else Path(output), "_clean")
+    return batch.run(jobs, Cleaner(engine, threads, stages).clean, listener)

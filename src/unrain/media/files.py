@@ -94,10 +94,11 @@ def atomic_output(path: Path) -> Iterator[Path]:
         raise
 
 
-def plan(inputs: Sequence[Path], output: Path | None) -> list[Job]:
+def plan(inputs: Sequence[Path], output: Path | None, suffix: str = "_clean") -> list[Job]:
     """Say which file is written for which input, in a fixed order.
 
-    - Without `output`: `photo.png` becomes `photo_clean.png` beside it, the folder `in` becomes `in_clean`.
+    - Without `output`, with the suffix `_clean`: `photo.png` becomes `photo_clean.png` beside it, the folder `in`
+      becomes `in_clean`.
     - One file, and an `output` with the suffix of a picture or video: exactly that file.
     - Otherwise `output` is a folder. Of one folder the tree is kept below it; of several inputs each folder keeps its
       own name. Files of the same name are told apart by the folders that they come from, or else by a number.
@@ -112,7 +113,7 @@ def plan(inputs: Sequence[Path], output: Path | None) -> list[Job]:
     if output is not None and len(inputs) == 1 and _names_a_file(inputs[0], output):
         jobs = [Job(inputs[0], output)]
     elif output is None:
-        jobs = [job for each in inputs for job in _beside(each)]
+        jobs = [job for each in inputs for job in _beside(each, suffix)]
     else:
         if output.exists() and not output.is_dir():
             raise MediaError(f"{output}: is a file, but a folder is needed for these inputs; name a folder")
@@ -127,12 +128,12 @@ def _names_a_file(source: Path, output: Path) -> bool:
     return output.suffix.lower() in _MEDIA_SUFFIXES and not source.is_dir() and not output.is_dir()
 
 
-def _beside(each: Path) -> Iterator[Job]:
+def _beside(each: Path, suffix: str) -> Iterator[Job]:
     if not each.is_dir():
-        yield Job(each, each.with_name(each.stem + "_clean" + _written_suffix(each)))
+        yield Job(each, each.with_name(each.stem + suffix + _written_suffix(each)))
         return
     folder = each.absolute() if each.name in ("", "..") else each
-    root = folder.with_name(folder.name + "_clean")
+    root = folder.with_name(folder.name + suffix)
     jobs = [Job(source, root / _as_written(source.relative_to(each))) for source in _walk(each, root)]
     _refuse_escapes(jobs, root)
     yield from jobs

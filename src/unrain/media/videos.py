@@ -57,9 +57,9 @@ _log = logging.getLogger(__name__)
 class VideoInfo:
     """What is known of a video before it is decoded.
 
-    `width` and `height` are in pixels as coded, which is how `rewrite` hands out frames; a player then turns them by
-    `rotation` degrees counter-clockwise and stretches them by `sample_aspect`. `frames` is an estimate for progress
-    bars, `duration` is in seconds, `rate` is the average in frames per second.
+    `width` and `height` are in pixels as coded; a player then turns the frames by `rotation` degrees counter-clockwise
+    and stretches them by `sample_aspect`. `frames` is an estimate for progress bars, `duration` is in seconds, `rate`
+    is the average in frames per second.
     """
 
     width: int
@@ -118,7 +118,7 @@ def rewrite(
 ) -> int:
     """Write `source` again as `target` with every frame replaced by what `clean` makes of it; return their number.
 
-    `clean` gets an iterator of (H, W, 3) RGB float32 frames in [0, 1], not turned, and yields one frame of the same
+    `clean` gets an iterator of (H, W, 3) RGB float32 frames in [0, 1], upright, and yields one frame of the same
     shape for each, in order; it may read a few frames ahead. Memory does not grow with the length. `progress` is
     called with the number of frames written so far.
 
@@ -167,6 +167,7 @@ class _Writer:
         info = self._look.info
         if not self._waiting:
             raise ValueError("clean yielded more frames than it was given")
+        pixels = _as_coded(pixels, self._look.display_matrix)
         if pixels.shape != (info.height, info.width, 3):
             raise ValueError(f"clean changed the frame to {pixels.shape} from {(info.height, info.width, 3)}")
         with _blame(self._target, "cannot be written"):
@@ -234,7 +235,7 @@ def _feed(
         clock.saw(packet)
         for frame in _decoded(packet):
             writer.expect(clock.stamp(frame), frame.duration)
-            yield _pixels(frame, writer._look)
+            yield _upright(_pixels(frame, writer._look), writer._look.display_matrix)
 
 
 def _look(path: Path) -> _Look:
@@ -450,11 +451,23 @@ def _display_matrix(frame: VideoFrame) -> tuple[int, ...] | None:
 
 def _upright(pixels: NDArray[np.float32], matrix: tuple[int, ...] | None) -> NDArray[np.float32]:
     """Turn and mirror by quarter turns as a display matrix says: x' = a x + c y, y' = b x + d y."""
+    turned, rows, columns = _quarter_turns(matrix)
+    pixels = pixels.transpose(1, 0, 2) if turned else pixels
+    return np.ascontiguousarray(pixels[::rows, ::columns])
+
+
+def _as_coded(pixels: NDArray[np.float32], matrix: tuple[int, ...] | None) -> NDArray[np.float32]:
+    """The way back from `_upright`."""
+    turned, rows, columns = _quarter_turns(matrix)
+    pixels = pixels[::rows, ::columns]
+    return np.ascontiguousarray(pixels.transpose(1, 0, 2) if turned else pixels)
+
+
+def _quarter_turns(matrix: tuple[int, ...] | None) -> tuple[bool, int, int]:
+    """Whether rows and columns change places, and then the steps, 1 or -1, through rows and columns."""
     if matrix is None:
-        return pixels
+        return False, 1, 1
     a, b, c, d = matrix[0], matrix[1], matrix[3], matrix[4]
-    if abs(a) >= abs(b):
-        rows, columns = d < 0, a < 0
-    else:
-        pixels, rows, columns = pixels.transpose(1, 0, 2), b < 0, c < 0
-    return np.ascontiguousarray(pixels[:: -1 if rows else 1, :: -1 if columns else 1])
+    turned = abs(a) < abs(b)
+    rows, columns = (b, c) if turned else (d, a)
+    return turned, -1 if rows < 0 else 1, -1 if columns < 0 else 1

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import numpy as np
 import torch
 
-from unrain.rain.presets import NAMES, PRESETS
-from unrain.rain.render import render
+from unrain.inference.layout import AnyPicture, to_pixels, to_planes, unwrap
+from unrain.rain.compose import RainyFrames
+from unrain.rain.presets import NAMES, PRESETS, Given
+from unrain.rain.render import Rain, fall, render
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-__all__ = ["NAMES", "PRESETS", "add", "render"]
+__all__ = ["NAMES", "PRESETS", "Given", "Rain", "RainyFrames", "add", "fall", "render"]
 
 
 def add(
-    picture: NDArray[np.float32], preset: str = "heavy", seed: int = 0
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Rain on a clean picture `(H, W, 3)`, RGB float32 in [0, 1]: returns (rainy, truth), of the same shape.
+    picture: AnyPicture,
+    preset: str = "heavy",
+    seed: int = 0,
+    *,
+    rate: float | None = None,
+    wind: float | None = None,
+    exposure: float | None = None,
+) -> tuple[AnyPicture, AnyPicture]:
+    """Rain on a clean picture: returns (rainy, truth), of the same type and shape.
 
-    The same seed gives the same rain. Raises `UnrainError` for an unknown preset.
+    A picture is a PIL image, or an RGB array `(H, W, 3)` of uint8 (0 to 255) or of floats (0 to 1). The same seed gives
+    the same rain. `rate` in mm/h, `wind` in m/s and `exposure` in s replace those of a physical preset, whose camera
+    sees the whole picture. Raises `UnrainError` for an unknown preset or rain that cannot be, `TypeError` or
+    `ValueError` for what is no picture.
     """
-    clip = torch.from_numpy(np.array(picture, dtype=np.float32)).permute(2, 0, 1)[None, None]
-    frames = render(clip, preset, torch.Generator().manual_seed(seed))
-    return frames.rainy[0, 0].permute(1, 2, 0).numpy(), picture
+    pixels, back = unwrap(picture)
+    height, width, _ = pixels.shape
+    given = Given(rate, wind, exposure, pixels=max(height, width))
+    rain = fall(1, height, width, preset, torch.Generator().manual_seed(seed), given)
+    rainy = rain.on(torch.from_numpy(to_planes(pixels))[None]).rainy
+    return back(to_pixels(rainy[0].numpy())), picture

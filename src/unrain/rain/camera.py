@@ -30,7 +30,7 @@ class Lens(NamedTuple):
     shutter: Tensor
 
     def blur(self, depth: Tensor, which: Tensor) -> Tensor:
-        """Diameter in pixels of the circle of confusion at `depth` m, for camera number `which`: c = f A |1/z − 1/s|."""
+        """Diameter in pixels of the circle of confusion at `depth` m, for cameras `which`: c = f A |1/z − 1/s|."""
         return self.focal[which] * self.aperture[which] * (1 / depth - 1 / self.focus[which]).abs()
 
 
@@ -114,9 +114,9 @@ def random_path(
 ) -> CameraPath:
     """A hand-held or driving camera: it drifts, slides, zooms, turns and shakes, each by an amount of its own.
 
-    It pans up to `speed` pixels a frame, slides so that what is 10 m away moves as fast again, zooms up to 1 % and turns
-    up to half a degree a frame, and shakes by half a pixel. Its place in the middle of the clip is up to `room` (y, x)
-    pixels from the still's centre.
+    It pans up to `speed` pixels a frame, slides so that what is 10 m away moves as fast again, zooms up to 1 % and
+    turns up to half a degree a frame, and shakes by half a pixel. Its place in the middle of the clip is up to `room`
+    (y, x) pixels from the still's centre.
     """
     device = generator.device
     time = (torch.arange(frames, device=device) - (frames - 1) / 2)[None, :, None]

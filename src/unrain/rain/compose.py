@@ -16,8 +16,8 @@ from unrain.rain.drops import Air
 class RainyFrames(NamedTuple):
     """A rendered clip and what it is made of; pictures are `(N, T, 3, H, W)`.
 
-    rainy: the frame O in [0, 1]. background: B, the clean frame in [0, 1]. streaks: S, all that rain adds to the light of
-    the scene (streaks, and a veil, which also takes light away), in [-1, 1] and such that B + S is in [0, 1].
+    rainy: the frame O in [0, 1]. background: B, the clean frame in [0, 1]. streaks: S, all that rain adds to the light
+    of the scene (streaks, and a veil, which also takes light away), in [-1, 1] and such that B + S is in [0, 1].
     degradation: α, `(N, T, 1, H, W)`, 1 where rain hides the scene, else 0. reliance: A in [0, 1], what the lens sees
     where α is 1; elsewhere it is B + S.
     """

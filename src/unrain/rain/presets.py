@@ -55,9 +55,9 @@ PRESETS: Mapping[str, Preset] = {
             # Dense and thin, nearly parallel; few and thick; fine lines that cross them.
             MotionBlur(
                 (1, 2),
-                coverage=(0.4, 2.6),
-                length=(30, 100),
-                width=(1, 2.2),
+                coverage=(0.4, 2.2),
+                length=(40, 120),
+                width=(1, 3),
                 spread=3,
                 strength=(0.3, 0.4),
                 ramp=(1, 1.2),
@@ -65,9 +65,9 @@ PRESETS: Mapping[str, Preset] = {
                 variety=0.6,
             ),
             MotionBlur(
-                coverage=(0.05, 0.5),
-                length=(12, 45),
-                width=(2, 3.5),
+                coverage=(0.05, 0.8),
+                length=(15, 60),
+                width=(2, 6),
                 spread=3,
                 strength=(0.4, 0.8),
                 ramp=(1, 1.5),
@@ -78,7 +78,7 @@ PRESETS: Mapping[str, Preset] = {
             MotionBlur(
                 (1, 3),
                 coverage=(0, 0.45),
-                length=(12, 50),
+                length=(15, 60),
                 width=(1, 1.8),
                 spread=20,
                 strength=(0.15, 0.35),
@@ -89,7 +89,7 @@ PRESETS: Mapping[str, Preset] = {
             ),
         ),
         angle=(-9, 9),
-        intensity=(0.3, 1.1),
+        intensity=(0.35, 1.05),
     ),
     "light25": Preset(
         looks=(
@@ -159,34 +159,58 @@ MIXED: Mapping[str, float] = {
 NAMES = (*PRESETS, "mixed")
 
 
-def find(name: str, rate: float | None = None, wind: float | None = None) -> Mapping[Preset, float]:
+@dataclass(frozen=True)
+class Given:
+    """What is known of the rain and the camera, in place of a physical preset's ranges; None leaves it to the preset.
+
+    rate: mm/h. wind: m/s across the view, positive to the right. exposure: s. frame_rate: frames a second. pixels: of
+    the sensor's width, for pictures that are not cut out of larger ones: their own width.
+    """
+
+    rate: float | None = None
+    wind: float | None = None
+    exposure: float | None = None
+    frame_rate: float | None = None
+    pixels: int | None = None
+
+    def on(self, drops: FallingDrops) -> FallingDrops:
+        """Physical rain with what is given; `ValueError` for what cannot be."""
+        camera = replace(
+            drops.camera,
+            exposure=_or(self.exposure, drops.camera.exposure),
+            rate=_or(self.frame_rate, drops.camera.rate),
+            pixels=drops.camera.pixels if self.pixels is None else self.pixels,
+        )
+        return replace(drops, camera=camera, rate=_or(self.rate, drops.rate), wind=_or(self.wind, drops.wind))
+
+
+def _or(value: float | None, bounds: Range) -> Range:
+    return bounds if value is None else (value, value)
+
+
+AS_IT_IS = Given()
+"""Nothing is known: all is drawn from the preset."""
+
+
+def find(name: str, given: Given = AS_IT_IS) -> Mapping[Preset, float]:
     """The presets of this name and their weights: one, or all of `mixed`.
 
-    `rate` (mm/h) and `wind` (m/s) replace those of a physical preset. Raises `UnrainError` for an unknown name, a rate
-    or wind that cannot be, or for a preset that has neither.
+    Raises `UnrainError` for an unknown name, for what cannot be given (a negative rate, no exposure), and where a rate,
+    wind or exposure is given for a preset that is only a look.
     """
     if name not in NAMES:
         raise UnrainError(f"there is no rain preset {name!r}; choose one of {', '.join(NAMES)}")
-    if name == "mixed":
-        chosen = {PRESETS[part]: weight for part, weight in MIXED.items()}
-    else:
-        chosen = {PRESETS[name]: 1.0}
-    if rate is None and wind is None:
-        return chosen
-    if any(preset.drops is None for preset in chosen):
+    chosen = {PRESETS[part]: weight for part, weight in MIXED.items()} if name == "mixed" else {PRESETS[name]: 1.0}
+    asked = any(value is not None for value in (given.rate, given.wind, given.exposure))
+    if asked and any(preset.drops is None for preset in chosen):
         physical = ", ".join(other for other, preset in PRESETS.items() if preset.drops)
-        raise UnrainError(f"the preset {name} is a look, without a rate or wind; those with one are {physical}")
-    return {_with(preset, rate, wind): weight for preset, weight in chosen.items()}
-
-
-def _with(preset: Preset, rate: float | None, wind: float | None) -> Preset:
-    assert preset.drops is not None
-    drops = preset.drops
+        raise UnrainError(
+            f"the preset {name} is a look, without rate, wind or exposure; those that have them are {physical}"
+        )
     try:
-        if rate is not None:
-            drops = replace(drops, rate=(rate, rate))
-        if wind is not None:
-            drops = replace(drops, wind=(wind, wind))
+        return {
+            preset if preset.drops is None else replace(preset, drops=given.on(preset.drops)): weight
+            for preset, weight in chosen.items()
+        }
     except ValueError as error:
         raise UnrainError(str(error)) from None
-    return replace(preset, drops=drops)

@@ -14,7 +14,7 @@ from unrain.rain.camera import CameraPath
 from unrain.rain.compose import RainyFrames, compose, saturate, see_through
 from unrain.rain.drops import Air, draw_drops
 from unrain.rain.noise import MotionBlur, draw_looks
-from unrain.rain.presets import Preset, find
+from unrain.rain.presets import AS_IT_IS, Given, Preset, find
 from unrain.rain.ranges import table, uniform
 from unrain.rain.scene import random_depth
 from unrain.rain.streaks import Streaks, draw
@@ -112,18 +112,16 @@ def fall(
     width: int,
     preset: str,
     generator: torch.Generator,
-    *,
-    rate: float | None = None,
-    wind: float | None = None,
+    given: Given = AS_IT_IS,
     depth: Tensor | None = None,
 ) -> Rain:
     """Draw what falls on `count` clips of frames of `height` x `width` pixels.
 
-    Each clip gets rain of its own within the preset's ranges; of `mixed`, it gets one of its presets. `rate` in mm/h
-    and `wind` in m/s replace those of a physical preset. `depth` `(count, 1, height, width)` in m is the scene's;
-    without it, scenes have smooth random depths. Raises `UnrainError` as `presets.find` does.
+    Each clip gets rain of its own within the preset's ranges; of `mixed`, it gets one of its presets. `depth`
+    `(count, 1, height, width)` in m is the scene's; without it, scenes have smooth random depths. Raises `UnrainError`
+    as `presets.find` does.
     """
-    chosen = find(preset, rate, wind)
+    chosen = find(preset, given)
     weights = torch.tensor(list(chosen.values()), device=generator.device)
     kind = torch.multinomial(weights, count, replacement=True, generator=generator)
     groups = [Group(each, (kind == number).nonzero()[:, 0]) for number, each in enumerate(chosen)]

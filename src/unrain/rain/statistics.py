@@ -1,6 +1,7 @@
-"""What rain looks like in numbers: orientation, length, width, brightness, autocorrelation and spectrum of rainy − clean.
+"""What rain looks like in numbers: orientation, length, width, brightness, autocorrelation and spectrum.
 
-For comparing a preset with the pictures that it imitates. No detector and no network; NumPy only.
+For comparing a preset with the pictures that it imitates. No detector and no
+network; NumPy only.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ class RainStatistics(NamedTuple):
 
     orientation: histogram over `ANGLES` of where streaks point, degrees from vertical, sums to 1. spread: standard
     deviation in degrees of the directions within a picture, mean over pictures. brightness: quantiles at `LEVELS` of
-    rainy − clean. mean, deviation: of the pictures' mean brightness. length, width: lags where the autocorrelation along
-    and across the streaks has fallen to a half, medians over the pictures. along, across: the autocovariance `(LAGS,)`.
+    rainy − clean. mean, deviation: of the pictures' mean brightness. length, width: lags where the autocorrelation
+    along and across the streaks has fallen to a half, medians over the pictures. along, across: the autocovariance
+    `(LAGS,)`.
     """
 
     orientation: Plane
@@ -42,8 +44,9 @@ class RainStatistics(NamedTuple):
 
 
 def rain_layer(rainy: NDArray[np.floating], clean: NDArray[np.floating]) -> Plane:
-    """rainy − clean of the channel that saturates least: `(H, W)` from pictures `(H, W, 3)` in [0, 1]."""
-    return (rainy.astype(np.float64) - clean).max(axis=2)
+    """Rain: rainy − clean of the channel that saturates least: `(H, W)` from pictures `(H, W, 3)` in [0, 1]."""
+    layer: Plane = (rainy.astype(np.float64) - clean).max(axis=2)
+    return layer
 
 
 def describe(layers: Iterable[Plane]) -> RainStatistics:
@@ -116,18 +119,16 @@ def _directions(layer: Plane) -> tuple[Plane, float, float]:
     """Histogram over `ANGLES`, main direction and standard deviation in degrees, from the structure tensor."""
     smooth = _box(layer, 3)
     dy, dx = np.gradient(smooth)
-    energy = dx * dx + dy * dy
-    yy, xx, xy = (_box(value, 9) for value in (dy * dy, dx * dx, dx * dy))
+    yy, xx, xy = (_box(np.asarray(value), 9) for value in (dy * dy, dx * dx, dx * dy))
     # The gradient stands across the streak; doubled angles make opposite directions one.
     double = np.arctan2(2 * xy, xx - yy)
     coherence = np.hypot(2 * xy, xx - yy)
     degrees = np.rad2deg(double) / 2
-    weight = coherence * (energy > 0)
-    total = weight.sum()
+    total = coherence.sum()
     if total == 0:
         return np.full(len(ANGLES), 1 / len(ANGLES)), 0.0, 0.0
-    histogram = np.histogram(degrees, bins=np.append(ANGLES, 90), weights=weight)[0] / total
-    mean = (weight * np.exp(1j * double)).sum() / total
+    histogram = np.histogram(degrees, bins=np.append(ANGLES, 90), weights=coherence)[0] / total
+    mean = (coherence * np.exp(1j * double)).sum() / total
     spread = np.rad2deg(np.sqrt(-2 * np.log(np.clip(np.abs(mean), 1e-9, 1)))) / 2
     return histogram, float(np.rad2deg(np.angle(mean)) / 2), float(spread)
 

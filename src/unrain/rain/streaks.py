@@ -14,11 +14,11 @@ from torch import Tensor
 
 from unrain.rain.camera import CameraPath
 
-# Streaks are summed up as whole numbers of this unit: a sum of integers is the same in every order, so a GPU, which adds
-# in any order, gives the same bits twice, and where nothing falls the sum is exactly zero.
+# Streaks are summed up as whole numbers of this unit: a sum of integers is the same in every order, so a GPU, which
+# adds in any order, gives the same bits twice, and where nothing falls the sum is exactly zero.
 _UNIT = 2.0**-16
 # Pixels drawn at a time: on a CPU the temporary arrays must stay in its cache, a GPU wants long ones.
-_CPU_CHUNK, _GPU_CHUNK = 1 << 16, 1 << 24
+_CPU_CHUNK, _GPU_CHUNK = 1 << 17, 1 << 24
 # Groups that draw fewer pixels than this are joined with the next: a call costs as much.
 _SMALL = 1 << 14
 # Streaks are drawn in groups of similar size, so that each group is one array: so many lines long and pixels across.
@@ -30,15 +30,13 @@ _ACROSS = tuple(math.ceil(3 * 1.35**power) for power in range(16))
 class Streaks(NamedTuple):
     """K streaks over N clips; a field is `(K,)` unless it says otherwise. A vector is (y, x), y downwards.
 
-    clip: which of the N clips it falls in, int64.
-    place: `(K, 2)`, its middle in frame 0. step: `(K, 2)`, how far it moves from frame to frame.
-    path: `(K, 2)`, the way that it is smeared over while the shutter is open: the length of the streak.
-    detour: how far sideways it comes back when it has left the torus at the bottom, so that rain does not repeat itself.
-    width: across the streak. ramp: of the soft edges across, at least 1 (a plain antialiased edge). taper: of the soft
-    ends along, at least 1.
-    light: the peak of what it adds to the sum.
-    depth: its distance from the camera in m.
-    torus: `(K, 2)`, the region in which it falls: the frame and a margin around it that hides where it comes and goes.
+    clip: which of the N clips it falls in, int64. place: `(K, 2)`, its middle in frame 0. step: `(K, 2)`, how far it
+    moves from frame to frame. path: `(K, 2)`, the way that it is smeared over while the shutter is open: the length of
+    the streak. detour: how far sideways it comes back when it has left the torus at the bottom, so that rain does not
+    repeat itself. width: across the streak. ramp: of the soft edges across, at least 1 (a plain antialiased edge).
+    taper: of the soft ends along, at least 1. light: the peak of what it adds to the sum. depth: its distance from the
+    camera in m. torus: `(K, 2)`, the region in which it falls: the frame and a margin around it that hides where it
+    comes and goes.
     """
 
     clip: Tensor
@@ -183,7 +181,7 @@ def _chunk(device: torch.device) -> int:
 
 
 def _groups(lines: Tensor, across: Tensor) -> tuple[list[tuple[int, int]], list[int], Tensor]:
-    """Groups of bars of similar size: (lines, pixels across) of each, its number of bars, and the bars in that order."""
+    """Groups of bars of similar size: (lines, pixels across) of each, how many bars, and the bars in that order."""
     tall = ((lines.clamp(min=2) / 2).log() / math.log(1.5) - 1e-4).ceil().clamp(0, len(_LINES) - 1)
     wide = ((across.clamp(min=3) / 3).log() / math.log(1.35) - 1e-4).ceil().clamp(0, len(_ACROSS) - 1)
     empty = len(_LINES) * len(_ACROSS)

@@ -51,8 +51,8 @@ def train(
     """Train `recipe` on the folder `data`; returns the checkpoint, `run/last.pt`.
 
     With `resume`, goes on from that checkpoint as if it had never stopped: batch k and all of its randomness depend on
-    the seed and k alone. A new run begins with random weights, or with those of the step graph `start`. Stops early, with a checkpoint, after `minutes`. The log, a JSON line each `LOG_STEPS`
-    steps, is `run/log.jsonl`.
+    the seed and k alone. A new run begins with random weights, or with those of the step graph `start`. Stops early,
+    with a checkpoint, after `minutes`. The log, a JSON line each `LOG_STEPS` steps, is `run/log.jsonl`.
     """
     torch.manual_seed(recipe.seed)
     network = (build(recipe.network) if start is None else _known(recipe, start)).to(device)
