@@ -106,7 +106,7 @@ PRESETS: Mapping[str, Preset] = {
     ),
     "complex25": Preset(
         looks=(
-            MotionBlur((1, 3), coverage=(0.5, 1.5), length=(20, 70), width=(3, 8), spread=6, strength=(0.15, 0.37)),
+            MotionBlur((1, 3), coverage=(0.5, 1.5), length=(20, 70), width=(3, 8), spread=6, strength=(0.1, 0.3)),
             # Sharp lines, and sparkle.
             MotionBlur(
                 (1, 2),
@@ -132,7 +132,7 @@ PRESETS: Mapping[str, Preset] = {
         ),
         hiding=(
             MotionBlur(
-                coverage=(0.05, 0.15), length=(25, 80), width=(3, 8), spread=6, strength=(1, 1), dimmest=1, wobble=2
+                coverage=(0.05, 0.15), length=(20, 70), width=(2, 5), spread=6, strength=(1, 1), dimmest=1, wobble=2
             ),
         ),
         angle=(-20, 20),

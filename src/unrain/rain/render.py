@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from unrain.rain.camera import CameraPath
-from unrain.rain.compose import RainyFrames, compose, saturate, see_through
+from unrain.rain.compose import RainyFrames, compose, saturate, see_through, shine
 from unrain.rain.drops import Air, draw_drops
 from unrain.rain.noise import MotionBlur, draw_looks
 from unrain.rain.presets import AS_IT_IS, Given, Preset, find
@@ -47,7 +47,7 @@ class Drops(NamedTuple):
 
 
 class Hiding(NamedTuple):
-    """Streaks that nothing is seen through, on some of the clips, and their brightness `(n,)`."""
+    """Streaks that nothing is seen through, on some of the clips, and how much brighter than the scene `(n,)`."""
 
     clips: Tensor
     streaks: Streaks
@@ -88,10 +88,9 @@ class Rain(NamedTuple):
             return RainyFrames(seen, clip, streaks, alpha, seen)
         thickness = fallen(self.hiding)
         hidden = (thickness >= _HIDDEN).to(clip.dtype)
-        light = (self.hiding.glow.view(-1, 1, 1, 1, 1) * (0.75 + 0.25 * thickness)).clamp(max=1)
         rainy, reliance = seen, seen.clone()
         there = _take(seen, self.hiding.clips)
-        covered = there * (1 - hidden) + light * hidden
+        covered = there * (1 - hidden) + shine(there, thickness, self.hiding.glow) * hidden
         _put(alpha, self.hiding.clips, hidden)
         _put(reliance, self.hiding.clips, covered)
         _put(rainy, self.hiding.clips, compose(there, torch.zeros(()), hidden, covered))
@@ -139,7 +138,7 @@ def fall(
         looks = looks._replace(streaks=streaks._replace(light=streaks.light * bright))
     hiding = _fall([(group.clips, group.preset.hiding) for group in groups], angle, size, generator)
     if hiding is not None:
-        glow = uniform((0.5, 0.95), (len(hiding.clips),), generator)
+        glow = uniform((1.2, 2), (len(hiding.clips),), generator)
     return Rain(
         looks=looks,
         drops=_drops(groups, size, generator, depth),
