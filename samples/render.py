@@ -15,28 +15,61 @@ from pathlib import Path
 import av
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from unrain.data.motion import pan
-from unrain.rain.presets import render
+from unrain.data.motion import film
+from unrain.rain import NAMES, render
+from unrain.rain.camera import CameraPath
+from unrain.rain.scene import random_depth
 
 PHOTO, CLIP = "friends_by_Aitzol_Berasategi.jpg", "picosdeeuropa_by_Aitzol_Berasategi.jpg"
 FRAMES, RATE = 36, 18
 HEIGHT, WIDTH = 200, 320
+SHEET_COLUMNS = 5
 
 
 def main(wallpapers: Path, samples: Path) -> None:
-    """Write the rainy photo and the rainy clip, and the clean photo for comparison."""
+    """Write the rainy photo, the rainy clip, and the contact sheet of all kinds of rain."""
     photo = load(wallpapers / PHOTO, 640)[:, 180:660]
-    rainy = render(photo[None, None], "heavy", torch.Generator().manual_seed(3)).rainy[0, 0]
+    rainy = render(photo[None, None], "light25", torch.Generator().manual_seed(2)).rainy[0, 0]
     save(rainy, samples / "friends.jpg")
 
     still = load(wallpapers / CLIP, 560)[:, 30:390, 60:420]
-    camera = torch.Generator().manual_seed(2)
-    clip = pan(still[None], FRAMES, WIDTH, camera, speed=0.8)[..., 60 : 60 + HEIGHT, :]
-    rainy = render(clip, "light", torch.Generator().manual_seed(11)).rainy[0]
-    write_clip(rainy, samples / "picos.mp4")
+    camera, depth = dolly(), random_depth(1, WIDTH, WIDTH, torch.Generator().manual_seed(1))
+    clip = film(still[None], WIDTH, camera, depth)
+    rainy = render(clip, "steady", torch.Generator().manual_seed(4), camera, depth).rainy[0]
+    write_clip(rainy[..., 60 : 60 + HEIGHT, :], samples / "picos.mp4")
+
+    contact_sheet(photo[:, 20:340, 100:420]).save(samples.parent / "docs" / "pictures" / "presets.jpg", quality=88)
+
+
+def dolly() -> CameraPath:
+    """A camera that drifts sideways, slowly, with a hand's unrest."""
+    time = torch.arange(FRAMES) - (FRAMES - 1) / 2
+    zeros = torch.zeros(FRAMES)
+    unrest = 0.3 * torch.randn(FRAMES, 2, generator=torch.Generator().manual_seed(2))
+    return CameraPath(
+        shift=(torch.stack((0.2 * time, 0.5 * time), dim=1) + unrest)[None],
+        slide=torch.stack((zeros, 3 * time), dim=1)[None],
+        zoom=1 + 0.002 * time[None],
+        turn=zeros[None],
+        shutter=torch.tensor([0.1]),
+    )
+
+
+def contact_sheet(photo: Tensor) -> Image.Image:
+    """The same photo `(3, H, W)` in all kinds of rain, each with its name below."""
+    _, height, width = photo.shape
+    band, font = 28, ImageFont.load_default(18)
+    rows = -(-len(NAMES) // SHEET_COLUMNS)
+    sheet = Image.new("RGB", (SHEET_COLUMNS * width, rows * (height + band)), "white")
+    for number, name in enumerate(NAMES):
+        rainy = render(photo[None, None], name, torch.Generator().manual_seed(9)).rainy[0, 0]
+        left, top = number % SHEET_COLUMNS * width, number // SHEET_COLUMNS * (height + band)
+        sheet.paste(Image.fromarray(to_pixels(rainy)), (left, top))
+        ImageDraw.Draw(sheet).text((left + 8, top + height + 20), name, "black", font, anchor="ls")
+    return sheet
 
 
 def load(path: Path, width: int) -> Tensor:

@@ -66,8 +66,8 @@ def see_through(background: Tensor, opacity: Tensor, depth: Tensor, air: Air) ->
 def shine(seen: Tensor, thickness: Tensor, glow: Tensor) -> Tensor:
     """The rain reliance map A of thick rain, `(N, T, 3, H, W)` in [0, 1].
 
-    Rain that hides the scene shows the light of all of it (Garg and Nayar): the frame's mean colour, `glow` `(N,)` times
-    as bright where the rain is thickest.
+    Rain that hides the scene shows the light of all of it (Garg and Nayar): the mean colour of the frame, `glow` `(N,)`
+    times as bright where the rain is thickest.
     """
     ambient = seen.mean(dim=(3, 4), keepdim=True) * glow.view(-1, 1, 1, 1, 1)
     return (ambient * (0.8 + 0.2 * thickness.clamp(max=1))).clamp(max=1)
