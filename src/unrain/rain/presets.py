@@ -57,7 +57,7 @@ PRESETS: Mapping[str, Preset] = {
                 (1, 2),
                 coverage=(0.4, 2.2),
                 length=(40, 120),
-                width=(1, 3),
+                width=(1, 2.8),
                 spread=3,
                 strength=(0.3, 0.4),
                 ramp=(1, 1.2),
@@ -65,9 +65,9 @@ PRESETS: Mapping[str, Preset] = {
                 variety=0.6,
             ),
             MotionBlur(
-                coverage=(0.05, 0.8),
+                coverage=(0.05, 0.7),
                 length=(15, 60),
-                width=(2, 6),
+                width=(1.8, 4.5),
                 spread=3,
                 strength=(0.4, 0.8),
                 ramp=(1, 1.5),
@@ -89,7 +89,7 @@ PRESETS: Mapping[str, Preset] = {
             ),
         ),
         angle=(-9, 9),
-        intensity=(0.35, 1.05),
+        intensity=(0.4, 1.02),
     ),
     "light25": Preset(
         looks=(

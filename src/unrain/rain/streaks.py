@@ -20,11 +20,11 @@ _UNIT = 2.0**-16
 # Pixels drawn at a time: on a CPU the temporary arrays must stay in its cache, a GPU wants long ones.
 _CPU_CHUNK, _GPU_CHUNK = 1 << 17, 1 << 24
 # Groups that draw fewer pixels than this are joined with the next: a call costs as much.
-_SMALL = 1 << 14
+_SMALL = 1 << 15
 # Streaks are drawn in groups of similar size, so that each group is one array: so many lines long and pixels across.
 # What is larger than the last is cut.
 _LINES = tuple(math.ceil(2 * 1.5**power) for power in range(22))
-_ACROSS = tuple(math.ceil(3 * 1.35**power) for power in range(16))
+_ACROSS = tuple(math.ceil(3 * 1.2**power) for power in range(26))
 
 
 class Streaks(NamedTuple):
@@ -159,9 +159,8 @@ def _rasterise(bars: _Bars, shape: tuple[int, int, int]) -> Tensor:
             1 / (bars.taper * cosine * short),
             (length / (2 * bars.taper) + 0.5) / short,
             bars.light * thin * short / _UNIT,
-        ),
-        dim=1,
-    ).index_select(0, order)
+        )
+    ).index_select(1, order)
     origin = origin.index_select(0, order)
     # The lines of a group's shorter bars go on beyond the frame, with nothing on them.
     beyond = max((size[0] for size in sizes), default=0) * pitch
@@ -171,7 +170,7 @@ def _rasterise(bars: _Bars, shape: tuple[int, int, int]) -> Tensor:
         step = max(_chunk(order.device) // (size[0] * size[1]), 1)
         for start in range(done, done + many, step):
             part = slice(start, min(start + step, done + many))
-            _add_bars(field, numbers[part].T[..., None], origin[part], size, pitch, width)
+            _add_bars(field, numbers[:, None, part], origin[part], size, pitch, width)
         done += many
     return field[: frames * plane].view(frames, height, pitch)[:, :, border : border + width] * _UNIT
 
@@ -183,7 +182,7 @@ def _chunk(device: torch.device) -> int:
 def _groups(lines: Tensor, across: Tensor) -> tuple[list[tuple[int, int]], list[int], Tensor]:
     """Groups of bars of similar size: (lines, pixels across) of each, how many bars, and the bars in that order."""
     tall = ((lines.clamp(min=2) / 2).log() / math.log(1.5) - 1e-4).ceil().clamp(0, len(_LINES) - 1)
-    wide = ((across.clamp(min=3) / 3).log() / math.log(1.35) - 1e-4).ceil().clamp(0, len(_ACROSS) - 1)
+    wide = ((across.clamp(min=3) / 3).log() / math.log(1.2) - 1e-4).ceil().clamp(0, len(_ACROSS) - 1)
     empty = len(_LINES) * len(_ACROSS)
     group = (wide * len(_LINES) + tall).masked_fill_(lines <= 0, empty)
     group, order = group.to(torch.int16).sort(stable=True)
@@ -205,16 +204,19 @@ def _groups(lines: Tensor, across: Tensor) -> tuple[list[tuple[int, int]], list[
 
 
 def _add_bars(field: Tensor, bars: Tensor, origin: Tensor, size: tuple[int, int], pitch: int, edge: int) -> None:
-    """Add M bars to `field`, all of `size` = (lines, pixels across); `bars` is `(9, M, 1)`, see `_rasterise`."""
+    """Add M bars to `field`, all of `size` = (lines, pixels across); `bars` is `(9, 1, M)`, see `_rasterise`.
+
+    Pixels across come first, then lines, and bars last, so that the innermost loops are long.
+    """
     start, lines, minor, slope, sharp, peak, end, ends, light = bars
-    line = torch.arange(size[0], device=field.device, dtype=torch.float32)
+    line = torch.arange(size[0], device=field.device, dtype=torch.float32)[:, None]
     offset = start + line
     centre = torch.addcmul(minor, slope, offset)
-    strength = offset.mul_(end).abs_().neg_().add_(ends).clamp_(0, 1).mul_(light).mul_(line < lines)
+    within = (lines - line).clamp_(0, 1)
+    strength = offset.mul_(end).abs_().neg_().add_(ends).clamp_(0, 1).mul_(light).mul_(within)
     first = (centre - size[1] / 2).ceil_().clamp_(-size[1], edge)
-    place = torch.add(first, line, alpha=pitch).long().add_(origin[:, None])
+    place = torch.add(first, line, alpha=pitch).long().add_(origin)
     far = first.sub_(centre).mul_(sharp)
-    # Pixels across come first, so that the innermost loops are long.
     pixel = torch.arange(size[1], device=field.device)[:, None]
     far = torch.addcmul(far.view(1, -1), sharp.expand_as(far).reshape(1, -1), pixel.float())
     value = far.abs_().neg_().add_(peak.expand_as(centre).reshape(1, -1)).clamp_(0, 1).mul_(strength.view(1, -1))
