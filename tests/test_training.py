@@ -20,7 +20,7 @@ from unrain.training import checkpoint, loop, recipe
 from unrain.training.export import averaged_network, export_checkpoint
 from unrain.training.losses.charbonnier import charbonnier
 from unrain.training.losses.ssim import ssim
-from unrain.training.objectives import OBJECTIVES, high_pass
+from unrain.training.objectives import OBJECTIVES
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
 
@@ -186,10 +186,3 @@ def test_losses_have_the_gradients_of_their_formulas() -> None:
     a, b = (torch.rand(1, 2, 13, 14, dtype=torch.float64, requires_grad=True) for _ in range(2))
     assert torch.autograd.gradcheck(ssim, (a, b))
     assert torch.autograd.gradcheck(charbonnier, (a, b))
-
-
-def test_high_pass_ignores_what_is_flat_and_sees_a_dot() -> None:
-    picture = torch.full((1, 3, 9, 9), 0.3)
-    assert high_pass(picture).abs().max() < 1e-6
-    picture[..., 4, 4] += 1
-    assert high_pass(picture)[0, 0, 3, 3] == pytest.approx(4)

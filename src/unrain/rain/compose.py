@@ -30,7 +30,7 @@ class RainyFrames(NamedTuple):
 
 
 def compose(background: Tensor, streaks: Tensor, degradation: Tensor, reliance: Tensor) -> Tensor:
-    """The hybrid rain model: O = (1 − α)(B + S) + α A (J4R-Net, eq. 4)."""
+    """The hybrid rain model: O = (1 − α)(B + S) + α A (J4R-Net)."""
     return (1 - degradation) * (background + streaks) + degradation * reliance
 
 

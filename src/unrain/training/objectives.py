@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unrain.networks.j4rnet import J4RNet
 from unrain.networks.sapnet import SAPNet
 from unrain.rain.compose import RainyFrames
 from unrain.training.losses.charbonnier import charbonnier
+from unrain.training.losses.restoration import detection_loss, reconstruction_loss, removal_loss
 from unrain.training.losses.ssim import ssim
 
 SSIM_WEIGHT = 0.2
@@ -44,30 +44,23 @@ def j4rnet_single_objective(network: nn.Module, batch: RainyFrames, frames: int)
     assert isinstance(network, J4RNet)
     rainy, clean, streaks = (part.flatten(0, 1).contiguous(memory_format=torch.channels_last) for part in batch[:3])
     background, removed = network.step.single_frame(rainy)
-    return picture_loss(background, clean) + REMOVE * F.mse_loss(removed, streaks)
+    return picture_loss(background, clean) + REMOVE * removal_loss(removed, streaks)
 
 
 def j4rnet_objective(network: nn.Module, batch: RainyFrames, frames: int) -> Tensor:
-    """l_joint + λ_d l_detect + λ_c l_rect + λ_r l_removal (J4R-Net, section 4.6), averaged over the frames.
+    """l_joint + λ_d l_detect + λ_c l_rect + λ_r l_removal (J4R-Net), averaged over the frames.
 
-    l_joint is the picture loss here, where the paper has the squared error; E is the Laplacian.
+    l_joint is the picture loss here, where the paper has the squared error.
     """
     assert isinstance(network, J4RNet)
     total = batch.rainy.new_zeros(())
     for time, out in enumerate(network(batch.rainy)):
         clean = batch.background[:, time]
         total = total + picture_loss(out.background, clean)
-        total = total + DETECT * F.cross_entropy(out.logits, batch.degradation[:, time, 0].long())
-        total = total + RECTIFY * F.mse_loss(high_pass(out.detail), high_pass(clean))
-        total = total + REMOVE * F.mse_loss(out.streaks, batch.streaks[:, time])
+        total = total + DETECT * detection_loss(out.logits, batch.degradation[:, time])
+        total = total + RECTIFY * reconstruction_loss(out.detail, clean)
+        total = total + REMOVE * removal_loss(out.streaks, batch.streaks[:, time])
     return total / batch.rainy.shape[1]
-
-
-def high_pass(picture: Tensor) -> Tensor:
-    """E: the Laplacian of `(N, 3, H, W)`, by finite differences, without its border."""
-    centre = picture[..., 1:-1, 1:-1]
-    around = picture[..., :-2, 1:-1] + picture[..., 2:, 1:-1] + picture[..., 1:-1, :-2] + picture[..., 1:-1, 2:]
-    return 4 * centre - around
 
 
 OBJECTIVES: dict[str, Objective] = {
