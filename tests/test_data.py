@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from unrain.data import photos
 from unrain.data.batches import Batches, Mixture
@@ -54,7 +55,16 @@ def test_folder_without_photos_and_photo_that_is_broken_are_named(tmp_path: Path
         photos.pictures(tmp_path)
     (tmp_path / "broken.png").write_bytes(b"not a picture")
     with pytest.raises(MediaError, match=r"broken\.png"):
-        photos.clean_patches(tmp_path, 8, 1, seed=0)
+        photos.read_pixels(tmp_path / "broken.png")
+
+
+def test_broken_photo_among_others_is_named_and_passed_over(
+    tmp_path: Path, photo: NDArray[np.float32], caplog: pytest.LogCaptureFixture
+) -> None:
+    Image.fromarray((photo * 255).astype(np.uint8)).save(tmp_path / "good.png")
+    (tmp_path / "broken.png").write_bytes((tmp_path / "good.png").read_bytes()[:900])
+    assert photos.clean_patches(tmp_path, 32, per_photo=3, seed=0).shape == (3, 32, 32, 3)
+    assert "broken.png" in caplog.text
 
 
 def path_of(frames: int, seed: int) -> tuple[CameraPath, torch.Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +14,12 @@ import torch
 
 from unrain.data.batches import Batches, Mixture
 from unrain.errors import RecipeError, WeightsError
-from unrain.evaluation import metrics
 from unrain.networks.graphs import build, read_network
 from unrain.networks.sapnet import SAPNet
 from unrain.training import checkpoint, loop, recipe
 from unrain.training.export import averaged_network, export_checkpoint
-from unrain.training.losses.charbonnier import charbonnier
-from unrain.training.losses.ssim import ssim
-from unrain.training.objectives import OBJECTIVES
+from unrain.training.features import Features
+from unrain.training.objectives import OBJECTIVES, Losses, PictureLoss
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
 
@@ -48,6 +47,86 @@ def write(folder: Path, text: str) -> recipe.Recipe:
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_recipe_of_the_project_can_be_read(path: Path) -> None:
     assert recipe.load(path).steps > 0
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_recipe_of_the_project_runs_from_start_to_end(tmp_path: Path, training_folder: Path, path: Path) -> None:
+    small = {"steps": 1, "batch": 2, "size": 24, "frames": 3, "stages": 2}
+    phases = recipe.load(path).phases
+    changes = [
+        f"phases.{number}.{name}={min(value, getattr(phase, name))}"
+        for number, phase in enumerate(phases)
+        for name, value in small.items()
+    ]
+    short = recipe.load(path, changes)
+    assert short.steps == len(phases)
+    torch.manual_seed(0)
+    last = loop.train(short, training_folder, tmp_path, features=Features(((4,), (4,), (4,), (4,))))
+    assert checkpoint.load(last)["step"] == short.steps
+    averaged_network(last)
+
+
+def test_papers_weights_and_rates_are_in_their_recipes() -> None:
+    sapnet, j4rnet = (recipe.load(RECIPES[0].with_name(f"{name}-paper.toml")) for name in ("sapnet", "j4rnet"))
+    assert sapnet.losses == Losses(0, 0, ssim=1, segmentation=0.1, contrastive=0.1, perceptual=0.1, earlier=0)
+    assert {(phase.batch, phase.size, phase.stages) for phase in sapnet.phases} == {(12, 100, 6)}
+    rates = [phase.rate[0] for phase in sapnet.phases]
+    assert rates == pytest.approx([1e-4 * 0.2**power for power in range(4)])
+    shares = np.cumsum([phase.steps for phase in sapnet.phases]) / sapnet.steps
+    assert shares.tolist() == pytest.approx([0.3, 0.5, 0.8, 1])
+    assert [phase.objective for phase in j4rnet.phases] == ["j4rnet-single", "j4rnet", "j4rnet"]
+    assert (j4rnet.phases[1].frames, j4rnet.phases[1].size) == (9, 32)
+    assert (j4rnet.phases[0].rate[0], j4rnet.phases[-1].rate[1]) == (1e-3, 1e-5)
+
+
+def test_each_ablation_adds_one_thing_on_an_equal_budget() -> None:
+    rows = [recipe.load(RECIPES[0].with_name(f"ablation-{row}.toml")) for row in ("m1", "m2", "m3", "m4", "m5", "full")]
+    assert len({row.steps for row in rows}) == 1
+    assert len({(row.mixture, row.seed, row.phases[0].batch, row.phases[0].size) for row in rows}) == 1
+    for before, after in pairwise(rows):
+        changed = [
+            getattr(before.losses, name) != getattr(after.losses, name)
+            for name in ("segmentation", "contrastive", "perceptual")
+        ]
+        changed += [before.dilations != after.dilations, len(before.phases) != len(after.phases)]
+        assert sum(changed) == 1
+
+
+def test_settings_can_be_changed_from_outside(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.toml"
+    path.write_text(SAPNET)
+    changed = recipe.load(
+        path, ["seed=3", "mixture.rain=heavy", "mixture.dry = 0.5", "phases.1.rate=[1e-2, 1e-3]", "losses.ssim=1"]
+    )
+    assert (changed.seed, changed.mixture.rain, changed.mixture.dry) == (3, "heavy", 0.5)
+    assert changed.phases[1].rate == (1e-2, 1e-3)
+    assert changed.losses.ssim == 1
+    for wrong, says in (
+        ("seed", "no ="),
+        ("phases.9.steps=1", "phases.9"),
+        ("sead=1", "sead"),
+        ("losses.ssim=-1", "ssim"),
+    ):
+        with pytest.raises(RecipeError, match=says):
+            recipe.load(path, [wrong])
+
+
+def test_recipe_that_looks_at_pictures_asks_for_what_it_looks_with(tmp_path: Path, training_folder: Path) -> None:
+    looking = write(tmp_path, SAPNET.replace("[mixture]", "[losses]\nperceptual = 0.1\n[mixture]"))
+    with pytest.raises(RecipeError, match="--features"):
+        loop.train(looking, training_folder, tmp_path / "run")
+
+
+def test_loss_that_is_no_number_stops_the_run_and_keeps_what_was_saved(
+    tmp_path: Path, training_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny = write(tmp_path, SAPNET)
+    last = loop.train(tiny, training_folder, tmp_path / "run", minutes=0)
+    before = last.read_bytes()
+    monkeypatch.setitem(OBJECTIVES, "sapnet", lambda network, batch, repeats, judge: batch.rainy.sum() * torch.nan)
+    with pytest.raises(RecipeError, match="nan"):
+        loop.train(tiny, training_folder, tmp_path / "run", resume=True)
+    assert last.read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -110,7 +189,8 @@ def test_network_learns_a_batch(training_folder: Path, objective: str) -> None:
     network = build(objective.split("-")[0])
     optimizer = torch.optim.Adam(network.parameters())
     losses = [
-        loop._optimise(network, optimizer, OBJECTIVES[objective](network, batch, frames), 1e-3) for _ in range(12)
+        loop._optimise(network, optimizer, OBJECTIVES[objective](network, batch, frames, PictureLoss(Losses())), 1e-3)
+        for _ in range(12)
     ]
     assert losses[-1] < 0.9 * losses[0]
 
@@ -171,18 +251,3 @@ def test_network_without_a_step_graph_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="too large"):
         export(huge, tmp_path / "x.onnx")
     assert not list(tmp_path.iterdir())
-
-
-def test_ssim_loss_is_the_metric() -> None:
-    random = np.random.default_rng(0)
-    a = random.random((40, 50, 3))
-    b = np.clip(a + 0.2 * random.standard_normal(a.shape), 0, 1)
-    x, y = (torch.from_numpy(picture).permute(2, 0, 1)[None] for picture in (a, b))
-    loss = ssim(x, y)
-    assert loss.item() == pytest.approx(metrics.ssim(a, b, "rgb"), abs=1e-9)
-
-
-def test_losses_have_the_gradients_of_their_formulas() -> None:
-    a, b = (torch.rand(1, 2, 13, 14, dtype=torch.float64, requires_grad=True) for _ in range(2))
-    assert torch.autograd.gradcheck(ssim, (a, b))
-    assert torch.autograd.gradcheck(charbonnier, (a, b))

@@ -18,6 +18,13 @@ def train(
     start: Annotated[
         Path | None, typer.Option(help="A step graph (.onnx) to begin with.", show_default="random weights")
     ] = None,
+    features: Annotated[
+        Path | None, typer.Option(help="VGG-16, .safetensors, for recipes with perceptual losses.", show_default=False)
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Another setting, as phases.0.steps=100.", show_default=False),
+    ] = None,
     minutes: Annotated[float, typer.Option(help="Stop after so long, with a checkpoint.")] = float("inf"),
     device: Annotated[str, typer.Option(help="cpu, or cuda for a GPU.")] = "cpu",
     threads: Annotated[int | None, typer.Option(min=1, help="Processor threads.", show_default="all")] = None,
@@ -29,6 +36,7 @@ def train(
         import torch
     except ImportError:
         raise UnrainError("training needs PyTorch; try: pip install 'unrain[train]'") from None
+    from unrain.training.features import vgg16
     from unrain.training.loop import Progress
     from unrain.training.loop import train as run_recipe
     from unrain.training.recipe import load
@@ -41,6 +49,14 @@ def train(
         torch.set_num_threads(threads)
     folder = run if run != Path() else Path("runs") / recipe.stem
     last = run_recipe(
-        load(recipe), data, folder, resume=resume, start=start, minutes=minutes, device=device, report=report
+        load(recipe, changes or ()),
+        data,
+        folder,
+        resume=resume,
+        start=start,
+        features=None if features is None else vgg16(features),
+        minutes=minutes,
+        device=device,
+        report=report,
     )
     typer.echo(last)

@@ -5,6 +5,7 @@ Nothing here makes rain or moves a camera; see `motion.py` and the room `rain`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from unrain.errors import MediaError
+
+_log = logging.getLogger(__name__)
 
 Pixels = NDArray[np.uint8]
 SUFFIXES = frozenset({".webp", ".png", ".jpg", ".jpeg", ".bmp"})
@@ -39,18 +42,29 @@ def pictures(folder: Path) -> list[Path]:
 def clean_patches(folder: Path, size: int, per_photo: int, seed: int) -> Pixels:
     """Random square patches of every photo below `folder` that is large enough: `(M, size, size, 3)`, 8-bit.
 
-    The same seed gives the same patches. Photos smaller than `size` are passed over.
+    The same seed gives the same patches. Photos smaller than `size` are passed over, and so, with a warning in the log,
+    are those that cannot be read.
     """
     random = np.random.default_rng(seed)
     with ThreadPoolExecutor() as pool:
         patches = [
             patch
-            for pixels in pool.map(read_pixels, pictures(folder))
+            for pixels in pool.map(_readable, pictures(folder))
+            if pixels is not None
             for patch in _crops(pixels, size, per_photo, random)
         ]
     if not patches:
         raise MediaError(f"{folder}: no photo here is {size} pixels wide and high")
     return np.stack(patches)
+
+
+def _readable(path: Path) -> Pixels | None:
+    """A broken photo among many costs a line in the log and no run."""
+    try:
+        return read_pixels(path)
+    except MediaError as error:
+        _log.warning("passed over: %s", error)
+        return None
 
 
 def _crops(pixels: Pixels, size: int, count: int, random: np.random.Generator) -> Iterator[Pixels]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import onnx
 import torch
@@ -61,11 +61,14 @@ SIGNATURES: Mapping[str, Signature] = {
 NETWORKS: Mapping[str, type[SAPNet] | type[J4RNet]] = {"sapnet": SAPNet, "j4rnet": J4RNet}
 
 
-def build(name: str) -> SAPNet | J4RNet:
-    """A new network of this name, with random weights; `WeightsError` if there is none."""
+def build(name: str, **options: Any) -> SAPNet | J4RNet:
+    """A new network of this name, with random weights; `WeightsError` if there is none.
+
+    `options` are the network's own, such as SAPNet's `dilations`.
+    """
     if name not in NETWORKS:
         raise WeightsError(f"there is no network {name!r}; choose one of {', '.join(NETWORKS)}")
-    return NETWORKS[name]()
+    return NETWORKS[name](**options)
 
 
 def graph_of(network: nn.Module) -> tuple[str, nn.Module]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -71,11 +71,11 @@ class SAPNetStage(nn.Module):
     convolution's output is added to the rainy picture: x^s = x + out.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, dilations: Sequence[int] = DILATIONS) -> None:
         super().__init__()
         self.conv0 = conv3x3(6, WIDTH)
         self.lstm = ConvLSTM(WIDTH)
-        self.units = nn.ModuleList(DilatedUnit(WIDTH, dilation) for dilation in DILATIONS)
+        self.units = nn.ModuleList(DilatedUnit(WIDTH, dilation) for dilation in dilations)
         self.conv = conv3x3(WIDTH, 3)
 
     def forward(self, rainy: Tensor, estimate: Tensor, h: Tensor, c: Tensor) -> StageState:
@@ -97,9 +97,9 @@ class SAPNetStage(nn.Module):
 class SAPNet(nn.Module):
     """The progressive recurrent network: one stage, repeated over the same picture."""
 
-    def __init__(self) -> None:
+    def __init__(self, dilations: Sequence[int] = DILATIONS) -> None:
         super().__init__()
-        self.stage = SAPNetStage()
+        self.stage = SAPNetStage(dilations)
 
     def forward(self, rainy: Tensor, stages: int = STAGES) -> list[Tensor]:
         """Clean `rainy`, `(N, 3, H, W)` RGB in [0, 1].

@@ -88,7 +88,7 @@ def averaged_network(path: Path) -> nn.Module:
     state = checkpoint.load(path)
     if not {"network_name", "average"} <= state.keys():
         raise WeightsError(f"{path}: is not a checkpoint of a training run")
-    network = build(state["network_name"])
+    network = build(state["network_name"], **state.get("options", {}))
     weights = {name.removeprefix("module."): value for name, value in state["average"].items() if name != "n_averaged"}
     load_weights(network, weights)
     return network

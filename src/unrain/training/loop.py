@@ -18,7 +18,8 @@ from unrain.data.batches import Batches
 from unrain.errors import RecipeError
 from unrain.networks.graphs import NETWORKS, build, graph_of, read_network
 from unrain.training import checkpoint
-from unrain.training.objectives import OBJECTIVES
+from unrain.training.features import Features
+from unrain.training.objectives import OBJECTIVES, PictureLoss
 from unrain.training.recipe import Phase, Recipe
 
 SAVE_SECONDS = 45.0
@@ -44,6 +45,7 @@ def train(
     *,
     resume: bool = False,
     start: Path | None = None,
+    features: Features | None = None,
     minutes: float = math.inf,
     device: str = "cpu",
     report: Callable[[Progress], None] = lambda progress: None,
@@ -51,13 +53,15 @@ def train(
     """Train `recipe` on the folder `data`; returns the checkpoint, `run/last.pt`.
 
     With `resume`, goes on from that checkpoint as if it had never stopped: batch k and all of its randomness depend on
-    the seed and k alone. A new run begins with random weights, or with those of the step graph `start`. Stops early,
-    with a checkpoint, after `minutes`. The log, a JSON line each `LOG_STEPS` steps, is `run/log.jsonl`.
+    the seed and k alone. A new run begins with random weights, or with those of the step graph `start`. `features` are
+    what perceptual losses look with. Stops early, with a checkpoint, after `minutes`. The log, a JSON line each
+    `LOG_STEPS` steps, is `run/log.jsonl`.
     """
     torch.manual_seed(recipe.seed)
-    network = (build(recipe.network) if start is None else _known(recipe, start)).to(device)
+    network = (build(recipe.network, **recipe.options) if start is None else _known(recipe, start)).to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
+    judge = PictureLoss(recipe.losses, features).to(device)
     optimizer = torch.optim.Adam(network.parameters())
     last, step = run / "last.pt", 0
     if resume and last.exists():
@@ -77,7 +81,7 @@ def train(
         phase, done = recipe.at(step)
         rate = learning_rate(phase, done)
         batch = batches.batch(step, phase.batch, phase.frames, phase.size)
-        loss = OBJECTIVES[phase.objective](network, batch, phase.repeats)
+        loss = OBJECTIVES[phase.objective](network, batch, phase.repeats, judge)
         losses.append(_optimise(network, optimizer, loss, rate))
         average.update_parameters(network)
         step += 1
@@ -110,11 +114,14 @@ def learning_rate(phase: Phase, done: float) -> float:
 def _optimise(network: nn.Module, optimizer: torch.optim.Optimizer, loss: torch.Tensor, rate: float) -> float:
     for group in optimizer.param_groups:
         group["lr"] = rate
+    value = loss.item()
+    if not math.isfinite(value):
+        raise RecipeError(f"the loss has become {value}; lower the learning rate, and go on with --resume")
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(network.parameters(), CLIP_NORM)
     optimizer.step()
-    return loss.item()
+    return value
 
 
 def _state(
@@ -123,6 +130,7 @@ def _state(
     return {
         "recipe": recipe.name,
         "network_name": recipe.network,
+        "options": recipe.options,
         "seed": recipe.seed,
         "step": step,
         "network": network.state_dict(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from unrain.data.batches import Mixture
 from unrain.errors import RecipeError, UnrainError
 from unrain.networks.graphs import NETWORKS
 from unrain.rain.presets import find
-from unrain.training.objectives import OBJECTIVES
+from unrain.training.objectives import OBJECTIVES, Losses
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,24 @@ class Phase:
 
 @dataclass(frozen=True)
 class Recipe:
-    """One training run from the first step to the last; `ema` is the decay of the averaged weights that are shipped."""
+    """One training run from the first step to the last.
+
+    ema: the decay of the averaged weights that are shipped. dilations: those of SAPNet's units, for ablations.
+    """
 
     name: str
     network: str
     mixture: Mixture
+    losses: Losses
     phases: tuple[Phase, ...]
     seed: int = 0
     ema: float = 0.999
+    dilations: tuple[int, ...] | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What `build` is told beside the network's name."""
+        return {} if self.dilations is None else {"dilations": self.dilations}
 
     @property
     def steps(self) -> int:
@@ -62,13 +72,18 @@ class Recipe:
         raise IndexError(f"the recipe has {self.steps} steps")
 
 
-def load(path: Path) -> Recipe:
-    """Read a recipe; `RecipeError` says in one line what in it cannot be understood."""
+def load(path: Path, changes: Sequence[str] = ()) -> Recipe:
+    """Read a recipe; `RecipeError` says in one line what in it cannot be understood.
+
+    `changes` are settings in place of the file's, as `seed=3`, `mixture.dry=0.1` or `phases.0.steps=100`.
+    """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise RecipeError(f"{path}: cannot be read as a recipe ({error})") from error
     try:
+        for change in changes:
+            _change(table, change)
         return _recipe(path.stem, table)
     except (UnrainError, TypeError, ValueError) as error:
         raise RecipeError(f"{path}: {error}") from error
@@ -76,8 +91,9 @@ def load(path: Path) -> Recipe:
 
 def _recipe(name: str, table: dict[str, Any]) -> Recipe:
     mixture = Mixture(**_known(Mixture, table.pop("mixture", {})))
+    losses = Losses(**_known(Losses, table.pop("losses", {})))
     phases = tuple(Phase(**_known(Phase, phase)) for phase in table.pop("phases", []))
-    recipe = Recipe(name=name, mixture=mixture, phases=phases, **_known(Recipe, table))
+    recipe = Recipe(name=name, mixture=mixture, losses=losses, phases=phases, **_known(Recipe, table))
     if recipe.network not in NETWORKS:
         raise RecipeError(f"there is no network {recipe.network!r}; choose one of {', '.join(NETWORKS)}")
     if not phases:
@@ -87,6 +103,28 @@ def _recipe(name: str, table: dict[str, Any]) -> Recipe:
             raise RecipeError(f"there is no objective {phase.objective!r}; choose one of {', '.join(OBJECTIVES)}")
     find(mixture.rain)
     return recipe
+
+
+def _change(table: dict[str, Any], change: str) -> None:
+    key, equals, value = change.partition("=")
+    *folders, name = key.strip().split(".")
+    place: Any = table
+    try:
+        if not equals:
+            raise ValueError("it has no =")
+        for folder in folders:
+            place = place[int(folder)] if isinstance(place, list) else place.setdefault(folder, {})
+        place[name] = _value(value.strip())
+    except (ValueError, LookupError, TypeError) as error:
+        raise RecipeError(f"cannot set {change!r} ({error}); write it like phases.0.steps=100") from None
+
+
+def _value(text: str) -> Any:
+    """A value as TOML has it; what is none is a string."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
 
 
 def _known(kind: type, table: Mapping[str, Any]) -> dict[str, Any]:
