@@ -13,7 +13,8 @@ from PIL import Image
 from unrain.data import photos
 from unrain.data.batches import Batches, Mixture
 from unrain.data.motion import film
-from unrain.errors import MediaError
+from unrain.data.pack import pack
+from unrain.errors import MediaError, UnrainError
 from unrain.rain.camera import CameraPath, random_path
 from unrain.rain.scene import random_depth
 
@@ -88,3 +89,39 @@ def test_camera_moves_smoothly_and_sharply(photo: NDArray[np.float32]) -> None:
     assert steps.max() < 0.25
     sharpness = [(frame[..., 1:] - frame[..., :-1]).abs().mean() for frame in clip]
     assert min(sharpness) > 0.8 * max(sharpness)
+
+
+def test_pack_is_a_small_data_folder_without_the_test_pictures(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    folder, test = tmp_path / "data" / "photos", tmp_path / "test"
+    for root in (folder, test):
+        root.mkdir(parents=True)
+    scenes = [
+        Image.fromarray(random.integers(0, 256, (9, 12, 3), dtype=np.uint8)).resize(
+            (400, 300), Image.Resampling.BICUBIC
+        )
+        for _ in range(3)
+    ]
+    for name, scene in zip("abc", scenes, strict=True):
+        scene.save(folder / f"{name}.png")
+    # A smaller and brighter mirror image of b.
+    scenes[1].transpose(Image.Transpose.FLIP_LEFT_RIGHT).resize((200, 150)).point(lambda v: v * 0.8 + 40).save(
+        test / "0.jpg", quality=70
+    )
+    assert pack(tmp_path / "data", tmp_path / "pack", budget=0.1, avoid=test) == ["b.png"]
+    crops = photos.pictures(tmp_path / "pack" / "photos")
+    assert {path.name[0] for path in crops} == {"a", "c"}
+    assert len(crops) > 4
+    assert 0.05e6 < sum(path.stat().st_size for path in crops) <= 0.1e6
+    assert photos.read_pixels(crops[0]).shape == (256, 256, 3)
+    with pytest.raises(UnrainError, match="exists"):
+        pack(tmp_path / "data", tmp_path / "pack", budget=0.1)
+
+
+def test_pack_trains_like_the_folder_it_came_from(training_folder: Path, tmp_path: Path) -> None:
+    pack(training_folder, tmp_path / "pack", budget=1)
+    batches = Batches(tmp_path / "pack", Mixture("rain100l", pairs=0.3), 0, torch.device("cpu"))
+    assert batches.batch(0, 4, 3, 32).rainy.shape == (4, 3, 3, 32, 32)
+    with pytest.raises(UnrainError, match="too little"):
+        pack(training_folder, tmp_path / "small", budget=0.001)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pack"]

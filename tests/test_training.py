@@ -117,6 +117,20 @@ def test_recipe_that_looks_at_pictures_asks_for_what_it_looks_with(tmp_path: Pat
         loop.train(looking, training_folder, tmp_path / "run")
 
 
+def test_bfloat16_trains_to_nearly_the_same_loss(tmp_path: Path, training_folder: Path) -> None:
+    tiny = write(tmp_path, SAPNET)
+    losses = []
+    for bf16 in (False, True):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(loop, "LOG_STEPS", 1)
+            loop.train(tiny, training_folder, tmp_path / str(bf16), bf16=bf16)
+        losses.append([json.loads(line)["loss"] for line in (tmp_path / str(bf16) / "log.jsonl").open()])
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], rel=0.05)
+    weights = checkpoint.load(tmp_path / "True/last.pt")["network"]
+    assert {value.dtype for value in weights.values()} == {torch.float32}
+
+
 def test_loss_that_is_no_number_stops_the_run_and_keeps_what_was_saved(
     tmp_path: Path, training_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

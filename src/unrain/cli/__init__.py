@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from unrain import __version__
-from unrain.cli import clean, compare, doctor, export, models, rain, train
+from unrain.cli import clean, compare, doctor, export, models, pack, rain, train
 from unrain.errors import UnrainError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command()(clean.clean)
 app.command()(compare.compare)
 app.command()(rain.rain)
 app.add_typer(models.app, name="models")
+app.command()(pack.pack)
 app.command()(train.train)
 app.command()(export.export)
 app.command()(doctor.doctor)

@@ -27,6 +27,7 @@ def train(
     ] = None,
     minutes: Annotated[float, typer.Option(help="Stop after so long, with a checkpoint.")] = float("inf"),
     device: Annotated[str, typer.Option(help="cpu, or cuda for a GPU.")] = "cpu",
+    bf16: Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16, for hardware that has it.")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Processor threads.", show_default="all")] = None,
 ) -> None:
     """Train a network. The same recipe, seed and device give the same weights, also over interruptions."""
@@ -57,6 +58,7 @@ def train(
         features=None if features is None else vgg16(features),
         minutes=minutes,
         device=device,
+        bf16=bf16,
         report=report,
     )
     typer.echo(last)

@@ -48,6 +48,7 @@ def train(
     features: Features | None = None,
     minutes: float = math.inf,
     device: str = "cpu",
+    bf16: bool = False,
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> Path:
     """Train `recipe` on the folder `data`; returns the checkpoint, `run/last.pt`.
@@ -81,7 +82,8 @@ def train(
         phase, done = recipe.at(step)
         rate = learning_rate(phase, done)
         batch = batches.batch(step, phase.batch, phase.frames, phase.size)
-        loss = OBJECTIVES[phase.objective](network, batch, phase.repeats, judge)
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=bf16):
+            loss = OBJECTIVES[phase.objective](network, batch, phase.repeats, judge)
         losses.append(_optimise(network, optimizer, loss, rate))
         average.update_parameters(network)
         step += 1

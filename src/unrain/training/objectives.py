@@ -66,6 +66,10 @@ class PictureLoss(nn.Module):
 
     def forward(self, estimate: Tensor, clean: Tensor, rainy: Tensor) -> Tensor:
         """A scalar, from three `(N, 3, H, W)`. The SSIM counts as 1 − SSIM, whose gradient is that of −SSIM."""
+        with torch.autocast(estimate.device.type, enabled=False):
+            return self._judge(estimate.float(), clean, rainy)
+
+    def _judge(self, estimate: Tensor, clean: Tensor, rainy: Tensor) -> Tensor:
         weigh, total = self.weights, estimate.new_zeros(())
         if weigh.charbonnier:
             total = total + weigh.charbonnier * charbonnier(estimate, clean)
