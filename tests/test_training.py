@@ -124,7 +124,9 @@ def test_bfloat16_trains_to_nearly_the_same_loss(tmp_path: Path, training_folder
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(loop, "LOG_STEPS", 1)
             loop.train(tiny, training_folder, tmp_path / str(bf16), bf16=bf16)
-        losses.append([json.loads(line)["loss"] for line in (tmp_path / str(bf16) / "log.jsonl").open()])
+        losses.append(
+            [json.loads(line)["loss"] for line in (tmp_path / str(bf16) / "log.jsonl").read_text().splitlines()]
+        )
     assert losses[0] != losses[1]
     assert losses[0] == pytest.approx(losses[1], rel=0.05)
     weights = checkpoint.load(tmp_path / "True/last.pt")["network"]
