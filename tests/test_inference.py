@@ -19,6 +19,7 @@ from unrain import weights
 from unrain.errors import EngineError, UnrainError, WeightsError
 from unrain.inference import engines, frames, stages
 from unrain.inference.frames import CutDetector, look_ahead, run_frames
+from unrain.media.memory import check_memory
 from unrain.networks.graphs import read_network
 from unrain.networks.j4rnet import J4RNet
 from unrain.networks.sapnet import SAPNet
@@ -211,7 +212,7 @@ def test_layouts_are_not_guessed(model: unrain.ImageModel, picture: object, erro
 def test_picture_that_does_not_fit_into_memory_is_refused_in_one_line(model: unrain.ImageModel) -> None:
     entry = replace(model.entry, memory=psutil.virtual_memory().total)
     with pytest.raises(UnrainError, match="96 x 80 pixels needs about") as refusal:
-        unrain.inference.model.check_memory(entry, 80, 96)
+        check_memory(entry.memory, 80, 96)
     assert "\n" not in str(refusal.value)
 
 

@@ -9,10 +9,11 @@ from os import PathLike
 from pathlib import Path
 
 from unrain import weights
-from unrain.inference.model import ImageModel, VideoModel, check_memory
+from unrain.inference.model import ImageModel, VideoModel
 from unrain.media import batch, images, videos
 from unrain.media.batch import Listener, Outcome
 from unrain.media.files import Job, Kind, kind_of, plan
+from unrain.media.memory import check_memory
 
 AnyPath = str | PathLike[str]
 
@@ -47,7 +48,7 @@ class Cleaner:
 
     def _video(self, job: Job, part: Path, listener: Listener) -> int:
         info = videos.probe(job.source)
-        check_memory(self.video_model.entry, info.height, info.width)
+        check_memory(self.video_model.entry.memory, info.height, info.width)
         listener.started(job, Kind.VIDEO, info.frames)
         return videos.rewrite(job.source, part, self.video_model.stream, listener.advanced)
 

@@ -7,12 +7,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, overload
 
-import psutil
-
 from unrain import weights
 from unrain.errors import UnrainError
 from unrain.inference import engines, frames, stages
 from unrain.inference.layout import AnyPicture, Pixels, unwrap
+from unrain.media.memory import check_memory
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class ImageModel:
         count = self.entry.stages if count is None else count
         if count < 1:
             raise UnrainError(f"{count} stages cannot clean a picture; use 1 or more")
-        check_memory(self.entry, rainy.shape[0], rainy.shape[1])
+        check_memory(self.entry.memory, rainy.shape[0], rainy.shape[1])
         return stages.run_stages(self.engine, rainy, count).clip(0, 1)
 
 
@@ -100,22 +99,12 @@ class VideoModel:
             for number, picture in enumerate(pictures):
                 pixels, wrap = unwrap(picture)
                 if number == 0:
-                    check_memory(self.entry, pixels.shape[0], pixels.shape[1])
+                    check_memory(self.entry.memory, pixels.shape[0], pixels.shape[1])
                 wraps.append(wrap)
                 yield pixels
 
         for result in frames.run_frames(engine, unwrapped()):
             yield result, wraps.popleft()
-
-
-def check_memory(entry: weights.Entry, height: int, width: int) -> None:
-    """Refuse, in one line, a picture for which this machine has too little free memory: `UnrainError`."""
-    needed, free = entry.memory * height * width, psutil.virtual_memory().available
-    if needed > free:
-        raise UnrainError(
-            f"a picture of {width} x {height} pixels needs about {needed / 1e9:.1f} GB of memory, and"
-            f" {free / 1e9:.1f} GB are free; make the picture smaller or close other programs"
-        )
 
 
 @overload

@@ -20,12 +20,15 @@ from unrain.inference.layout import to_pixels, to_planes
 from unrain.media import batch, images, videos
 from unrain.media.batch import Listener, Outcome
 from unrain.media.files import Job, Kind, kind_of, plan
+from unrain.media.memory import check_memory
 from unrain.rain.compose import RainyFrames
 from unrain.rain.presets import AS_IT_IS, Given, find
 from unrain.rain.render import Rain, fall
 
 AnyPath = str | PathLike[str]
 Pixels = NDArray[np.float32]
+BYTES_PER_PIXEL = 150
+"""What the most costly preset needed for 6 megapixels, rounded up."""
 LAYERS = ("streaks", "degradation", "reliance")
 
 
@@ -79,6 +82,7 @@ class _Clouds:
 
     def _fall(self, pixels: Pixels, rate: float | None) -> Rain:
         height, width, _ = pixels.shape
+        check_memory(BYTES_PER_PIXEL, height, width)
         given = replace(self._given, pixels=max(height, width), frame_rate=rate)
         return fall(1, height, width, self._preset, torch.Generator().manual_seed(self._seed), given)
 
