@@ -137,7 +137,9 @@ def _rasterise(bars: _Bars, shape: tuple[int, int, int]) -> Tensor:
     length = torch.hypot(bars.down, bars.right)
     cosine = (bars.down.abs() / length.clamp(min=1e-9)).clamp(min=0.7)
     slope = bars.right / (bars.down.abs() + 1e-9) * bars.down.sign()
-    half = (length + bars.taper) / 2 * cosine
+    # Lines lie 1/cosine apart along the streak; ends softer than that keep its light, wherever the lines fall.
+    taper = bars.taper.maximum(1 / cosine)
+    half = (length + taper) / 2 * cosine
     first = (bars.y - half).ceil().clamp(min=0)
     lines = (bars.y + half).floor().clamp(max=height - 1) - first + 1
     sizes, counts, order = _groups(lines, (bars.width + bars.ramp) / cosine)
@@ -147,7 +149,7 @@ def _rasterise(bars: _Bars, shape: tuple[int, int, int]) -> Tensor:
     plane = height * pitch
     origin = bars.frame * plane + border + first.long() * pitch
     thin = (bars.width / bars.ramp).clamp(max=1)
-    short = (length / bars.taper).clamp(max=1)
+    short = (length / taper).clamp(max=1)
     numbers = torch.stack(
         (
             first - bars.y,
@@ -156,8 +158,8 @@ def _rasterise(bars: _Bars, shape: tuple[int, int, int]) -> Tensor:
             slope,
             cosine / (bars.ramp * thin),
             (bars.width / (2 * bars.ramp) + 0.5) / thin,
-            1 / (bars.taper * cosine * short),
-            (length / (2 * bars.taper) + 0.5) / short,
+            1 / (taper * cosine * short),
+            (length / (2 * taper) + 0.5) / short,
             bars.light * thin * short / _UNIT,
         )
     ).index_select(1, order)
