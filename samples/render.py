@@ -32,13 +32,13 @@ SHEET_COLUMNS = 5
 def main(wallpapers: Path, samples: Path) -> None:
     """Write the rainy photo, the rainy clip, and the contact sheet of all kinds of rain."""
     photo = load(wallpapers / PHOTO, 640)[:, 180:660]
-    rainy = render(photo[None, None], "light25", torch.Generator().manual_seed(2)).rainy[0, 0]
+    rainy = render(photo[None, None], "rain100l", torch.Generator().manual_seed(3)).rainy[0, 0]
     save(rainy, samples / "friends.jpg")
 
     still = load(wallpapers / CLIP, 560)[:, 30:390, 60:420]
     camera, depth = dolly(), random_depth(1, WIDTH, WIDTH, torch.Generator().manual_seed(1))
     clip = film(still[None], WIDTH, camera, depth)
-    rainy = render(clip, "steady", torch.Generator().manual_seed(4), camera, depth).rainy[0]
+    rainy = render(clip, "heavy", torch.Generator().manual_seed(4), camera, depth).rainy[0]
     write_clip(rainy[..., 60 : 60 + HEIGHT, :], samples / "picos.mp4")
 
     contact_sheet(photo[:, 20:340, 100:420]).save(samples.parent / "docs" / "pictures" / "presets.jpg", quality=88)

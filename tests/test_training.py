@@ -17,7 +17,7 @@ from unrain.errors import RecipeError, WeightsError
 from unrain.networks.graphs import build, read_network
 from unrain.networks.sapnet import SAPNet
 from unrain.training import checkpoint, loop, recipe
-from unrain.training.export import averaged_network, export_checkpoint
+from unrain.training.export import averaged_network, export_checkpoints, mean_network
 from unrain.training.features import Features
 from unrain.training.objectives import OBJECTIVES, Losses, PictureLoss
 
@@ -248,13 +248,22 @@ def test_exported_graph_is_one_small_file_that_agrees_with_the_checkpoint(
 ) -> None:
     last = loop.train(write(tmp_path, text), training_folder, tmp_path / "run")
     graph = tmp_path / "graph.onnx"
-    lines = list(export_checkpoint(last, graph))
+    lines = list(export_checkpoints([last], graph))
     assert graph.stat().st_size < 2e6
     # Weights are rounded to half precision, one part in 2000.
     assert max(float(line.split("at most ")[1].split()[0]) for line in lines[1:]) < 1e-3
     assert str(tmp_path).encode() not in graph.read_bytes()
     trained, read = averaged_network(last).state_dict(), read_network(graph).state_dict()
     assert all(torch.equal(read[name], value.half().float()) for name, value in trained.items())
+
+
+def test_mean_of_networks_has_their_mean_weights() -> None:
+    one, other = build("sapnet"), build("sapnet")
+    expected = {name: (value + other.state_dict()[name]) / 2 for name, value in one.state_dict().items()}
+    mean = mean_network([one, other]).state_dict()
+    assert all(torch.allclose(mean[name], value) for name, value in expected.items())
+    with pytest.raises(WeightsError, match="different networks"):
+        mean_network([build("sapnet"), build("j4rnet")])
 
 
 def test_network_without_a_step_graph_is_refused(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from torch import nn
 
 from unrain.errors import WeightsError
 from unrain.inference import engines
-from unrain.networks.graphs import SIGNATURES, build, graph_of, load_weights
+from unrain.networks.graphs import SIGNATURES, build, graph_of, load_weights, read_network
 from unrain.training import checkpoint
 
 OPSET = 20
@@ -74,9 +74,13 @@ def _without_chatter() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def export_checkpoint(path: Path, graph: Path) -> Iterator[str]:
-    """Export the averaged weights of a training run; yields lines that say what was written and how engines agree."""
-    network = averaged_network(path)
+def export_checkpoints(paths: Sequence[Path], graph: Path) -> Iterator[str]:
+    """Export the averaged weights of a training run, or the mean of those of several runs, each begun from another.
+
+    A step graph (.onnx) may stand for the run that it was exported from.
+    Yields lines that say what was written and how engines agree. Raises `WeightsError` for runs of different networks.
+    """
+    network = mean_network([read_network(path) if path.suffix == ".onnx" else averaged_network(path) for path in paths])
     export(network, graph)
     yield f"{graph} ({graph.stat().st_size / 1e6:.2f} MB)"
     for engine, difference in agreement(network, graph).items():
@@ -92,6 +96,16 @@ def averaged_network(path: Path) -> nn.Module:
     weights = {name.removeprefix("module."): value for name, value in state["average"].items() if name != "n_averaged"}
     load_weights(network, weights)
     return network
+
+
+def mean_network(networks: Sequence[nn.Module]) -> nn.Module:
+    """A network with the mean weights of several: between two ends of one training, it is often better than either."""
+    first, *others = networks
+    states = [network.state_dict() for network in networks]
+    if any(type(other) is not type(first) or other.state_dict().keys() != states[0].keys() for other in others):
+        raise WeightsError("checkpoints of different networks have no mean")
+    first.load_state_dict({name: torch.stack([state[name] for state in states]).mean(dim=0) for name in states[0]})
+    return first
 
 
 def agreement(network: nn.Module, graph: Path) -> dict[str, float]:
