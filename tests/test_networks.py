@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from unrain.errors import WeightsError
 from unrain.networks.graphs import build, load_weights
 from unrain.networks.j4rnet import J4RNet, J4RNetStep
-from unrain.networks.sapnet import SAPNet, from_published
+from unrain.networks.sapnet import SAPNet, clean, from_published
 
 Array = NDArray[np.float64]
 
@@ -182,3 +182,13 @@ def test_j4rnet_in_two_parts_with_memory_is_j4rnet_in_one() -> None:
         second = network(clip[:, 2:], first[-1].memory)
     for a, b in zip(whole, first + second, strict=True):
         assert torch.equal(a.background, b.background)
+
+
+def test_j4rnet_over_sapnet_begins_with_what_sapnet_gives() -> None:
+    torch.manual_seed(0)
+    network, clip = J4RNet(stages=2).eval(), torch.rand(1, 2, 3, 16, 20)
+    assert network.step.first is not None
+    with torch.inference_mode():
+        outputs = network(clip)
+        alone = [clean(network.step.first, frame, stages=2)[-1] for frame in clip.unbind(dim=1)]
+    assert all(torch.equal(out.background, estimate) for out, estimate in zip(outputs, alone, strict=True))

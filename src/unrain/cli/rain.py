@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from unrain.cli.progress import Bar, report
 
 
-def _in(unit: str, text: str) -> float:
-    """A number with or without its unit: `25`, `25mm/h`."""
-    try:
-        return float(text.strip().removesuffix(unit))
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a number of {unit}") from None
+def _quantity(unit: str, text: str) -> Any:
+    """An option that is a number with or without its unit: `25`, `25mm/h`."""
+
+    def parse(value: str) -> float:
+        try:
+            return float(value.strip().removesuffix(unit))
+        except ValueError:
+            raise typer.BadParameter(f"{value!r} is not a number of {unit}") from None
+
+    return typer.Option(parser=parse, metavar=unit.upper(), help=text, show_default="the preset's")
 
 
 def rain(
@@ -32,30 +36,9 @@ def rain(
         typer.Option(help="drizzle, steady, heavy, storm, rain12, rain100l, rain100h, light25, complex25 or mixed."),
     ] = "heavy",
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same rain.")] = 0,
-    rate: Annotated[
-        float | None,
-        typer.Option(
-            parser=lambda text: _in("mm/h", text),
-            metavar="MM/H",
-            help="Rain rate, as 25mm/h.",
-            show_default="the preset's",
-        ),
-    ] = None,
-    wind: Annotated[
-        float | None,
-        typer.Option(
-            parser=lambda text: _in("m/s", text),
-            metavar="M/S",
-            help="Wind across the view, to the right.",
-            show_default="the preset's",
-        ),
-    ] = None,
-    exposure: Annotated[
-        float | None,
-        typer.Option(
-            parser=lambda text: _in("s", text), metavar="S", help="Exposure of a frame.", show_default="the preset's"
-        ),
-    ] = None,
+    rate: Annotated[float | None, _quantity("mm/h", "Rain rate, as 25mm/h.")] = None,
+    wind: Annotated[float | None, _quantity("m/s", "Wind across the view, to the right.")] = None,
+    exposure: Annotated[float | None, _quantity("s", "Exposure of a frame.")] = None,
     layers: Annotated[
         bool, typer.Option("--layers", help="Also write streaks, degradation and reliance maps.")
     ] = False,

@@ -48,7 +48,7 @@ class _Scene(NamedTuple):
     def part(self, places: np.ndarray) -> _Scene:
         """Some of the clips."""
         index = torch.from_numpy(places).to(self.clean.device)
-        camera = None if self.camera is None else CameraPath(*(field[index] for field in self.camera))
+        camera = None if self.camera is None else self.camera.part(index)
         return _Scene(self.clean[index], camera, None if self.depth is None else self.depth[index])
 
 

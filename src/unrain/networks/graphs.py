@@ -5,6 +5,7 @@ Writing the file is `training/export.py`; running it is the room `inference`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +65,7 @@ NETWORKS: Mapping[str, type[SAPNet] | type[J4RNet]] = {"sapnet": SAPNet, "j4rnet
 def build(name: str, **options: Any) -> SAPNet | J4RNet:
     """A new network of this name, with random weights; `WeightsError` if there is none.
 
-    `options` are the network's own, such as SAPNet's `dilations`.
+    `options` are the network's own: SAPNet's `dilations`, J4R-Net's `stages`.
     """
     if name not in NETWORKS:
         raise WeightsError(f"there is no network {name!r}; choose one of {', '.join(NETWORKS)}")
@@ -89,7 +90,8 @@ def read_network(path: Path) -> SAPNet | J4RNet:
         model = onnx.load(path, load_external_data=False)
     except Exception as error:
         raise WeightsError(f"{path}: cannot be read as a step graph") from error
-    network = build({entry.key: entry.value for entry in model.metadata_props}.get("network", "?"))
+    about = {entry.key: entry.value for entry in model.metadata_props}
+    network = build(about.get("network", "?"), **json.loads(about.get("options", "{}")))
     names = network.state_dict().keys()
     weights = {w.name: numpy_helper.to_array(w) for w in model.graph.initializer if w.name in names}
     load_weights(network, {name: torch.tensor(value, dtype=torch.float32) for name, value in weights.items()})

@@ -1,6 +1,6 @@
 """J4R-Net (CVPR 2018): a video, cleaned by one frame step that remembers. Architecture only, no training.
 
-On RGB frames, streamed; DESIGN of the parts after the paper's figure 3 and sections 4.1 to 4.5.
+On RGB frames, streamed; the parts are those of the paper. What ships lets SAPNet look at each frame first.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from unrain.networks.blocks import ResidualUnit, conv3x3
+from unrain.networks.sapnet import SAPNetStage, clean
 
 WIDTH = 64
 EXTRACTOR_UNITS = 4
@@ -100,48 +101,65 @@ class PictureHead(nn.Module):
 
 
 class JointNet(nn.Module):
-    """JRC-Net: joins what the frame says with what the memory says, and adds the correction to the frame."""
+    """JRC-Net: joins what the frame says with what the memory says, and adds the correction to the estimate."""
 
     def __init__(self) -> None:
         super().__init__()
         self.unit = ResidualUnit(WIDTH)
         self.conv = conv3x3(WIDTH, 3)
 
-    def forward(self, frame: Tensor, features: Tensor, memory: Tensor, skip: Tensor) -> Tensor:
-        """The background `(N, 3, H, W)`: frame + conv(½ unit(½ (F + H)) + ½ skip)."""
+    def forward(self, estimate: Tensor, features: Tensor, memory: Tensor, skip: Tensor) -> Tensor:
+        """The background `(N, 3, H, W)`: estimate + conv(½ unit(½ (F + H)) + ½ skip)."""
         joined = self.unit(0.5 * (features + memory))
         detail: Tensor = self.conv(0.5 * (joined + skip))
-        return frame + detail
+        return estimate + detail
 
 
 class J4RNetStep(nn.Module):
-    """One frame step of J4R-Net. This is the module that is exported as a step graph; it holds all the weights."""
+    """One frame step of J4R-Net. This is the module that is exported as a step graph; it holds all the weights.
 
-    def __init__(self) -> None:
+    With `stages` 0, all that it knows of the frame is the frame, as in the paper. With more, that many stages of SAPNet
+    clean each frame first: the extractor sees both pictures, and what the memory adds is added to SAPNet's estimate.
+    """
+
+    def __init__(self, stages: int = 0) -> None:
         super().__init__()
-        self.conv0 = conv3x3(3, WIDTH)
+        self.stages = stages
+        self.first = SAPNetStage() if stages else None
+        self.conv0 = conv3x3(6 if stages else 3, WIDTH)
         self.extractor = nn.Sequential(*(ResidualUnit(WIDTH) for _ in range(EXTRACTOR_UNITS)))
         self.degradation = DegradationNet()
         self.fusion = FusionNet()
         self.removal = PictureHead()
         self.reconstruction = PictureHead()
         self.joint = JointNet()
+        if stages:
+            # Training starts from SAPNet's pictures, and not from those with noise on them.
+            for weight in self.joint.conv.parameters():
+                nn.init.zeros_(weight)
 
     def forward(self, frame: Tensor, memory: Tensor) -> FrameOutputs:
         """Take a rainy frame `(N, 3, H, W)` in [0, 1] and the memory `(N, 64, H, W)` of the frame before."""
-        skip = self.conv0(frame)
-        features = self.extractor(skip)
+        estimate, skip, features = self._look(frame)
         logits, degradation = self.degradation(memory, features)
         memory = self.fusion(features, memory, degradation)
-        background = self.joint(frame, features, memory, skip)
+        background = self.joint(estimate, features, memory, skip)
         return FrameOutputs(background, self.removal(features), logits, self.reconstruction(memory), memory)
 
     def single_frame(self, frame: Tensor) -> tuple[Tensor, Tensor]:
         """The path without memory, which is trained first: the background and the streaks of one frame."""
-        skip = self.conv0(frame)
-        features = self.extractor(skip)
+        estimate, skip, features = self._look(frame)
         # With H = F the joint net sees ½ (F + F): features of the scale that it meets later.
-        return self.joint(frame, features, features, skip), self.removal(features)
+        return self.joint(estimate, features, features, skip), self.removal(features)
+
+    def _look(self, frame: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What the frame alone says: the first estimate, the long skip, and the features F."""
+        if self.first is None:
+            estimate, skip = frame, self.conv0(frame)
+        else:
+            estimate = clean(self.first, frame, self.stages)[-1]
+            skip = self.conv0(torch.cat((frame, estimate), dim=1))
+        return estimate, skip, self.extractor(skip)
 
     @staticmethod
     def start(frame: Tensor) -> Tensor:
@@ -150,11 +168,12 @@ class J4RNetStep(nn.Module):
 
 
 class J4RNet(nn.Module):
-    """The recurrent network over a clip: the frame step, repeated over time."""
+    """The recurrent network over a clip: the frame step, repeated over time. For `stages` see `J4RNetStep`."""
 
-    def __init__(self) -> None:
+    def __init__(self, stages: int = 0) -> None:
         super().__init__()
-        self.step = J4RNetStep()
+        self.options = {"stages": stages} if stages else {}
+        self.step = J4RNetStep(stages)
 
     def forward(self, clip: Tensor, memory: Tensor | None = None) -> list[FrameOutputs]:
         """Clean `clip`, `(N, T, 3, H, W)` RGB in [0, 1]; returns one `FrameOutputs` per frame, in order."""

@@ -99,6 +99,7 @@ class SAPNet(nn.Module):
 
     def __init__(self, dilations: Sequence[int] = DILATIONS) -> None:
         super().__init__()
+        self.options = {} if tuple(dilations) == DILATIONS else {"dilations": list(dilations)}
         self.stage = SAPNetStage(dilations)
 
     def forward(self, rainy: Tensor, stages: int = STAGES) -> list[Tensor]:
@@ -106,12 +107,17 @@ class SAPNet(nn.Module):
 
         Returns the estimate after each stage, the last one being the result; none is clipped to [0, 1].
         """
-        state = self.stage.start(rainy)
-        estimates = []
-        for _ in range(stages):
-            state = self.stage(rainy, *state)
-            estimates.append(state.estimate)
-        return estimates
+        return clean(self.stage, rainy, stages)
+
+
+def clean(stage: SAPNetStage, rainy: Tensor, stages: int) -> list[Tensor]:
+    """The estimates of so many repetitions of one stage, see `SAPNet`."""
+    state = stage.start(rainy)
+    estimates = []
+    for _ in range(stages):
+        state = stage(rainy, *state)
+        estimates.append(state.estimate)
+    return estimates
 
 
 def from_published(checkpoint: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -88,6 +88,10 @@ class CameraPath(NamedTuple):
     turn: Tensor
     shutter: Tensor
 
+    def part(self, clips: Tensor) -> CameraPath:
+        """The paths of some of the cameras."""
+        return CameraPath(*(field[clips] for field in self))
+
     def moved(self, time: Tensor, clip: Tensor, depth: Tensor) -> tuple[Tensor, Tensor]:
         """How far the camera has moved points of `clip` `(K,)` and `depth` `(K,)` in frames `time` `(T,)`: `(T, K, 2)`.
 

@@ -20,13 +20,19 @@ from unrain.rain.streaks import Streaks
 class MotionBlur:
     """Noise above a threshold, blurred along one to several directions. A bright pixel of that noise becomes a streak.
 
-    Drawn for each clip: `directions`, how many layers fall at once; `coverage`, the mean number of streaks over a
-    pixel, all layers together (0 is no rain); `strength`, the brightness of the brightest streaks, in [0, 1]. Drawn for
-    each layer: by how many degrees it leans away from the rain's main direction, normally distributed with the
-    deviation `spread`. And `length` and `width` in pixels; `ramp`, the width of the soft edges; `taper`, the part of
-    the length that the soft ends take. Drawn for each streak: its brightness between `dimmest` (relative to the
-    strength) and 1, distributed as u^`contrast` with u uniform in [0, 1]; its angle, normally distributed by `wobble`
-    degrees; its length, by a factor of up to 1 ± `variety`.
+    Drawn for each clip:
+        directions: how many layers fall at once.
+        coverage: the mean number of streaks over a pixel, all layers together; 0 is no rain.
+        strength: the brightness of the brightest streaks, in [0, 1].
+    Drawn for each layer:
+        length, width: in pixels.
+        ramp: the width of the soft edges. taper: the part of the length that the soft ends take.
+        spread: the standard deviation of the degrees by which it leans away from the rain's main direction.
+    Drawn for each streak:
+        dimmest, contrast: its brightness goes from `dimmest` (relative to the strength) to 1 as u^`contrast`, with u
+            uniform in [0, 1].
+        wobble: the standard deviation of its angle, in degrees.
+        variety: its length varies by a factor of up to 1 ± `variety`.
 
     In a clip every frame has streaks of its own, as in the published synthetic videos.
     """

@@ -34,23 +34,24 @@ def _is_numbers(value: object) -> bool:
 
 def uniform(bounds: Range | Tensor, shape: Sequence[int], generator: torch.Generator) -> Tensor:
     """Uniform random numbers in `bounds`, of this shape; bounds `(R, 2)` are those of the rows."""
-    low, high = _split(bounds, shape)
+    low, high = _split(bounds, shape, generator.device)
     return low + (high - low) * torch.rand(tuple(shape), generator=generator, device=generator.device)
 
 
 def log_uniform(bounds: Range | Tensor, shape: Sequence[int], generator: torch.Generator) -> Tensor:
     """Numbers in `bounds` whose logarithm is uniform, for what people think of in factors; from 0, they are uniform."""
-    low, high = _split(bounds, shape)
+    low, high = _split(bounds, shape, generator.device)
     part = torch.rand(tuple(shape), generator=generator, device=generator.device)
     ratio = high / low
     return torch.where(torch.isfinite(ratio), low * ratio**part, low + (high - low) * part)
 
 
-def _split(bounds: Range | Tensor, shape: Sequence[int]) -> tuple[Tensor, Tensor]:
+def _split(bounds: Range | Tensor, shape: Sequence[int], device: torch.device) -> tuple[Tensor, Tensor]:
     if isinstance(bounds, Tensor):
         low, high = bounds.view(len(bounds), *[1] * (len(shape) - 1), 2).unbind(-1)
         return low, high
-    return torch.tensor(bounds[0]), torch.tensor(bounds[1])
+    low, high = torch.tensor(bounds, device=device)
+    return low, high
 
 
 def normal(deviation: float | Tensor, shape: Sequence[int], generator: torch.Generator) -> Tensor:

@@ -70,7 +70,7 @@ class Rain(NamedTuple):
         time = torch.arange(start, start + frames, device=clip.device)
 
         def fallen(part: Looks | Drops | Hiding) -> Tensor:
-            path = None if camera is None else CameraPath(*(field[part.clips] for field in camera))
+            path = None if camera is None else camera.part(part.clips)
             return draw(part.streaks, len(part.clips), time, height, width, path)[:, :, None]
 
         streaks = torch.zeros_like(clip)

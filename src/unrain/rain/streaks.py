@@ -30,13 +30,17 @@ _ACROSS = tuple(math.ceil(3 * 1.2**power) for power in range(26))
 class Streaks(NamedTuple):
     """K streaks over N clips; a field is `(K,)` unless it says otherwise. A vector is (y, x), y downwards.
 
-    clip: which of the N clips it falls in, int64. place: `(K, 2)`, its middle in frame 0. step: `(K, 2)`, how far it
-    moves from frame to frame. path: `(K, 2)`, the way that it is smeared over while the shutter is open: the length of
-    the streak. detour: how far sideways it comes back when it has left the torus at the bottom, so that rain does not
-    repeat itself. width: across the streak. ramp: of the soft edges across, at least 1 (a plain antialiased edge).
-    taper: of the soft ends along, at least 1. light: the peak of what it adds to the sum. depth: its distance from the
-    camera in m. torus: `(K, 2)`, the region in which it falls: the frame and a margin around it that hides where it
-    comes and goes.
+    clip: which of the N clips it falls in, int64.
+    place: `(K, 2)`, its middle in frame 0.
+    step: `(K, 2)`, how far it moves from frame to frame.
+    path: `(K, 2)`, the way that it is smeared over while the shutter is open: the length of the streak.
+    detour: how far sideways it comes back when it has left the torus at the bottom, so that rain does not repeat.
+    width: across the streak.
+    ramp: of the soft edges across, at least 1 (a plain antialiased edge).
+    taper: of the soft ends along, at least 1.
+    light: the peak of what it adds to the sum.
+    depth: its distance from the camera in m.
+    torus: `(K, 2)`, the region in which it falls: the frame and a margin around it that hides where it comes and goes.
     """
 
     clip: Tensor

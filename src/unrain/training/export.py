@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import warnings
@@ -46,7 +47,7 @@ def export(network: nn.Module, path: Path) -> None:
         )
     assert program is not None
     model = halve_weights(program.model_proto)
-    helper.set_model_props(model, {"network": name})
+    helper.set_model_props(model, {"network": name, "options": json.dumps(network.options)})
     for node in model.graph.node:
         # The exporter leaves stack traces with the paths of the machine that it ran on.
         del node.metadata_props[:]

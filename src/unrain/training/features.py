@@ -1,6 +1,6 @@
 """Frozen networks that look at pictures for the perceptual losses: VGG-16, and a segmentation network on top of one.
 
-Weights come from a file, or once from their publishers, checked against a known hash. The losses are in `losses/`.
+Weights come from a file. The losses are in `losses/`.
 """
 
 from __future__ import annotations

@@ -16,7 +16,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from unrain.data.batches import Batches
 from unrain.errors import RecipeError
-from unrain.networks.graphs import NETWORKS, build, graph_of, read_network
+from unrain.networks.graphs import build, load_weights, read_network
+from unrain.networks.j4rnet import J4RNet
+from unrain.networks.sapnet import SAPNet
 from unrain.training import checkpoint
 from unrain.training.features import Features
 from unrain.training.objectives import OBJECTIVES, PictureLoss
@@ -55,15 +57,19 @@ def train(
 
     With `resume`, goes on from that checkpoint as if it had never stopped: batch k and all of its randomness depend on
     the seed and k alone. A new run begins with random weights, or with those of the step graph `start`. `features` are
-    what perceptual losses look with. Stops early, with a checkpoint, after `minutes`. The log, a JSON line each
-    `LOG_STEPS` steps, is `run/log.jsonl`.
+    what perceptual losses look with; `bf16` computes the network in bfloat16, losses and weights in float32. Stops
+    early, with a checkpoint, after `minutes`. The log, a JSON line each `LOG_STEPS` steps, is `run/log.jsonl`.
     """
     torch.manual_seed(recipe.seed)
-    network = (build(recipe.network, **recipe.options) if start is None else _known(recipe, start)).to(device)
+    network = build(recipe.network, **recipe.options).to(device)
+    if start is not None:
+        begin_from(network, start)
+    for part in recipe.frozen:
+        network.get_submodule(part).requires_grad_(False)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
     judge = PictureLoss(recipe.losses, features).to(device)
-    optimizer = torch.optim.Adam(network.parameters())
+    optimizer = torch.optim.Adam(weight for weight in network.parameters() if weight.requires_grad)
     last, step = run / "last.pt", 0
     if resume and last.exists():
         state = checkpoint.load(last)
@@ -100,11 +106,15 @@ def train(
     return last
 
 
-def _known(recipe: Recipe, start: Path) -> nn.Module:
-    network = read_network(start)
-    if not isinstance(network, NETWORKS[recipe.network]):
-        raise RecipeError(f"{start}: the recipe trains {recipe.network}; this is {graph_of(network)[0]}")
-    return network
+def begin_from(network: nn.Module, start: Path) -> None:
+    """Load the weights of a step graph; those of SAPNet also into the part of a J4R-Net that looks at frames first."""
+    known = read_network(start)
+    if isinstance(network, J4RNet) and isinstance(known, SAPNet) and network.step.first is not None:
+        network.step.first.load_state_dict(known.stage.state_dict())
+    elif isinstance(known, type(network)):
+        load_weights(network, known.state_dict())
+    else:
+        raise RecipeError(f"{start}: the recipe trains a {type(network).__name__}; this is a {type(known).__name__}")
 
 
 def learning_rate(phase: Phase, done: float) -> float:

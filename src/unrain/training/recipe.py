@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from unrain.data.batches import Mixture
 from unrain.errors import RecipeError, UnrainError
-from unrain.networks.graphs import NETWORKS
+from unrain.networks.graphs import NETWORKS, build
 from unrain.rain.presets import find
 from unrain.training.objectives import OBJECTIVES, Losses
 
@@ -41,7 +41,9 @@ class Phase:
 class Recipe:
     """One training run from the first step to the last.
 
-    ema: the decay of the averaged weights that are shipped. dilations: those of SAPNet's units, for ablations.
+    options: the network's own, such as SAPNet's `dilations` and J4R-Net's `stages`.
+    frozen: parts of the network that are not trained, such as `step.first`.
+    ema: the decay of the averaged weights that are shipped.
     """
 
     name: str
@@ -49,14 +51,10 @@ class Recipe:
     mixture: Mixture
     losses: Losses
     phases: tuple[Phase, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    frozen: tuple[str, ...] = ()
     seed: int = 0
     ema: float = 0.999
-    dilations: tuple[int, ...] | None = None
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """What `build` is told beside the network's name."""
-        return {} if self.dilations is None else {"dilations": self.dilations}
 
     @property
     def steps(self) -> int:
@@ -96,6 +94,10 @@ def _recipe(name: str, table: dict[str, Any]) -> Recipe:
     recipe = Recipe(name=name, mixture=mixture, losses=losses, phases=phases, **_known(Recipe, table))
     if recipe.network not in NETWORKS:
         raise RecipeError(f"there is no network {recipe.network!r}; choose one of {', '.join(NETWORKS)}")
+    parts = dict(build(recipe.network, **recipe.options).named_modules())
+    unknown = [part for part in recipe.frozen if part not in parts]
+    if unknown:
+        raise RecipeError(f"the network {recipe.network} has no part {', '.join(unknown)} that could be frozen")
     if not phases:
         raise RecipeError("it has no [[phases]]")
     for phase in phases:
@@ -128,7 +130,7 @@ def _value(text: str) -> Any:
 
 
 def _known(kind: type, table: Mapping[str, Any]) -> dict[str, Any]:
-    names = {field.name for field in fields(kind)}
+    names = {known.name for known in fields(kind)}
     unknown = sorted(table.keys() - names)
     if unknown:
         raise RecipeError(
