@@ -126,7 +126,7 @@ def test_features_are_pooled_block_by_block() -> None:
 
 
 def test_vgg16_is_read_and_sees_edges(shared: Path) -> None:
-    network = vgg16(shared / "peers" / "features" / "vgg16_relu4_3.fp16.safetensors")
+    network = vgg16(str(shared / "peers/features/vgg16_relu4_3.fp16.safetensors"))
     assert network.widths == [64, 128, 256, 512]
     flat = torch.full((1, 3, 32, 32), 0.5)
     striped = flat + 0.4 * (torch.arange(32) // 4 % 2 - 0.5)
@@ -138,10 +138,10 @@ def test_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:
     state = Features(TINY).state_dict()
     save_file(state, tmp_path / "small.safetensors")
     with pytest.raises(WeightsError, match=r"features\.0\.weight"):
-        vgg16(tmp_path / "small.safetensors")
+        vgg16(str(tmp_path / "small.safetensors"))
     (tmp_path / "broken.safetensors").write_bytes(b"not weights")
     with pytest.raises(WeightsError, match="broken"):
-        vgg16(tmp_path / "broken.safetensors")
+        vgg16(str(tmp_path / "broken.safetensors"))
 
 
 def test_segmenter_is_frozen_seeded_and_lets_gradients_through() -> None:

@@ -5,8 +5,14 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import random
+import shutil
+import subprocess
+import sys
+import time
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,11 +22,15 @@ from unrain.data.batches import Batches, Mixture
 from unrain.errors import RecipeError, WeightsError
 from unrain.networks.graphs import build, read_network
 from unrain.networks.sapnet import SAPNet
-from unrain.training import checkpoint, loop, recipe
+from unrain.training import checkpoint, loop, recipe, validation
 from unrain.training.export import averaged_network, export, export_checkpoints, mean_network
 from unrain.training.features import Features
+from unrain.training.log import Progress
+from unrain.training.loop import Setting
 from unrain.training.objectives import OBJECTIVES, Losses, PictureLoss
+from unrain.training.resnet import ResNet
 
+UNRAIN = Path(sys.executable).with_name("unrain")
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
 
 TINY = """
@@ -37,6 +47,14 @@ J4RNET = TINY.format(
     network="j4rnet", phases=PHASE.format("j4rnet-single", 1) + PHASE.format("j4rnet", 2) + "frames = 3\n"
 )
 J4RNET_OVER_SAPNET = J4RNET.replace("[mixture]", "options.stages = 2\n[mixture]")
+
+
+def train_command(recipe: Path, data: Path, run: Path) -> list[str]:
+    return [*map(str, (UNRAIN, "train", recipe, "--data", data, "-o", run)), "--threads", "1"]
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def write(folder: Path, text: str) -> recipe.Recipe:
@@ -62,7 +80,8 @@ def test_recipe_of_the_project_runs_from_start_to_end(tmp_path: Path, training_f
     short = recipe.load(path, changes)
     assert short.steps == len(phases)
     torch.manual_seed(0)
-    last = loop.train(short, training_folder, tmp_path, features=Features(((4,), (4,), (4,), (4,))))
+    setting = Setting(features=Features(((4,), (4,), (4,), (4,))), backbone=ResNet((1, 1), width=4))
+    last = loop.train(short, training_folder, tmp_path, setting)
     assert checkpoint.load(last)["step"] == short.steps
     averaged_network(last)
 
@@ -122,13 +141,13 @@ def test_run_begins_from_a_graph_and_leaves_frozen_parts_as_they_are(tmp_path: P
     start = tmp_path / "sapnet.onnx"
     export(build("sapnet"), start)
     text = J4RNET_OVER_SAPNET.replace("[mixture]", 'frozen = ["step.first"]\n[mixture]')
-    last = loop.train(write(tmp_path, text), training_folder, tmp_path / "run", start=start)
+    last = loop.train(write(tmp_path, text), training_folder, tmp_path / "run", Setting(start=start))
     first = read_network(start).state_dict()
     trained = averaged_network(last).state_dict()
     assert all(torch.equal(trained[f"step.first.{name.removeprefix('stage.')}"], first[name]) for name in first)
     assert not torch.equal(trained["step.joint.conv.weight"], torch.zeros(3, 64, 3, 3))
     with pytest.raises(RecipeError, match="trains a J4RNet; this is a SAPNet"):
-        loop.train(write(tmp_path, J4RNET), training_folder, tmp_path / "other", start=start)
+        loop.train(write(tmp_path, J4RNET), training_folder, tmp_path / "other", Setting(start=start))
     with pytest.raises(RecipeError, match=r"no part step\.second"):
         write(tmp_path, text.replace("step.first", "step.second"))
 
@@ -137,9 +156,7 @@ def test_bfloat16_trains_to_nearly_the_same_loss(tmp_path: Path, training_folder
     tiny = write(tmp_path, SAPNET)
     losses = []
     for bf16 in (False, True):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(loop, "LOG_STEPS", 1)
-            loop.train(tiny, training_folder, tmp_path / str(bf16), bf16=bf16)
+        loop.train(tiny, training_folder, tmp_path / str(bf16), Setting(bf16=bf16))
         losses.append(
             [json.loads(line)["loss"] for line in (tmp_path / str(bf16) / "log.jsonl").read_text().splitlines()]
         )
@@ -153,10 +170,10 @@ def test_loss_that_is_no_number_stops_the_run_and_keeps_what_was_saved(
     tmp_path: Path, training_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tiny = write(tmp_path, SAPNET)
-    last = loop.train(tiny, training_folder, tmp_path / "run", minutes=0)
+    last = loop.train(tiny, training_folder, tmp_path / "run", Setting(minutes=0))
     before = last.read_bytes()
-    monkeypatch.setitem(OBJECTIVES, "sapnet", lambda network, batch, repeats, judge: batch.rainy.sum() * torch.nan)
-    with pytest.raises(RecipeError, match="nan"):
+    monkeypatch.setitem(OBJECTIVES, "sapnet", lambda network, *_: next(network.parameters()).sum() * torch.nan)
+    with pytest.raises(RecipeError, match="no number"):
         loop.train(tiny, training_folder, tmp_path / "run", resume=True)
     assert last.read_bytes() == before
 
@@ -189,11 +206,11 @@ def test_run_that_was_stopped_goes_on_to_the_same_weights(
     tiny = write(tmp_path, text)
     whole = checkpoint.load(loop.train(tiny, training_folder, tmp_path / "whole"))
 
-    def stop(progress: loop.Progress) -> None:
-        raise KeyboardInterrupt
+    def stop(progress: Progress) -> None:
+        if progress.step == 2:
+            raise KeyboardInterrupt
 
     monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
-    monkeypatch.setattr(loop, "LOG_STEPS", 2)
     with pytest.raises(KeyboardInterrupt):
         loop.train(tiny, training_folder, tmp_path / "parts", report=stop)
     assert checkpoint.load(tmp_path / "parts/last.pt")["step"] == 1
@@ -203,14 +220,142 @@ def test_run_that_was_stopped_goes_on_to_the_same_weights(
         assert all(torch.equal(resumed[part][name], value) for name, value in whole[part].items())
 
 
+def test_run_that_is_killed_goes_on_as_if_it_had_not_been(tmp_path: Path, training_folder: Path) -> None:
+    write(tmp_path, SAPNET.replace("steps = 2", "steps = 12"))
+    program = (
+        "import sys, torch; from pathlib import Path; from unrain.training import loop, recipe;"
+        "torch.set_num_threads(1); loop.SAVE_SECONDS = 0.0; file, data, run = map(Path, sys.argv[1:]);"
+        "loop.train(recipe.load(file), data, run, resume=True)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "tiny.toml"), str(training_folder)]
+    subprocess.run([*command, str(tmp_path / "whole")], check=True)
+    process = subprocess.Popen([*command, str(tmp_path / "parts")])
+    while not (tmp_path / "parts/last.pt").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    time.sleep(random.random() / 4)
+    process.kill()
+    process.wait()
+    assert checkpoint.load(tmp_path / "parts/last.pt")["step"] >= 1
+    subprocess.run([*command, str(tmp_path / "parts")], check=True)
+    resumed, whole = (checkpoint.load(tmp_path / run / "last.pt") for run in ("parts", "whole"))
+    for part in ("network", "average"):
+        assert all(torch.equal(resumed[part][name], value) for name, value in whole[part].items())
+    assert read_lines(tmp_path / "parts/log.jsonl") == read_lines(tmp_path / "whole/log.jsonl")
+
+
+def test_full_disk_is_one_line_and_keeps_the_checkpoint(tmp_path: Path, training_folder: Path) -> None:
+    write(tmp_path, SAPNET)
+    run = tmp_path / "run"
+    loop.train(recipe.load(tmp_path / "tiny.toml"), training_folder, run, Setting(minutes=0))
+    before = (run / "last.pt").read_bytes()
+    command = [*train_command(tmp_path / "tiny.toml", training_folder, run), "--resume"]
+    # No file may grow beyond this: writing fails as it does on a full disk.
+    limit = ["bash", "-c", 'ulimit -f 100; exec "$0" "$@"', *command]
+    result = subprocess.run(limit, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 1
+    assert result.stderr.strip().splitlines()[-1].endswith("--resume goes on from it")
+    assert "Traceback" not in result.stderr
+    assert (run / "last.pt").read_bytes() == before
+    assert not list(run.glob(".*"))
+
+
+def test_batch_beyond_the_memory_is_one_line(tmp_path: Path, training_folder: Path) -> None:
+    huge = write(tmp_path, SAPNET.replace("stages = 2", "frames = 1000000000000"))
+    with pytest.raises(RecipeError, match="lower batch or size, and go on with --resume"):
+        loop.train(huge, training_folder, tmp_path / "run")
+
+
+def test_weights_alone_are_safetensors_that_can_be_read_and_exported(tmp_path: Path, training_folder: Path) -> None:
+    last = loop.train(write(tmp_path, J4RNET_OVER_SAPNET), training_folder, tmp_path / "run")
+    weights = last.with_suffix(".safetensors")
+    trained, read = averaged_network(last), read_network(weights)
+    assert read.options == {"stages": 2}
+    assert all(torch.equal(value, read.state_dict()[name]) for name, value in trained.state_dict().items())
+    list(export_checkpoints([weights], tmp_path / "graph.onnx"))
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(WeightsError, match="cannot be read as safetensors"):
+        read_network(weights)
+
+
+def test_photo_that_shows_a_test_picture_is_not_trained_on(
+    tmp_path: Path, training_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copy(training_folder / "photos/set/b.png", tmp_path / "test.png")
+    batches = Batches(training_folder, Mixture(), 0, torch.device("cpu"), avoid=tmp_path)
+    everything = Batches(training_folder, Mixture(), 0, torch.device("cpu"))
+    assert len(batches.stills) == len(everything.stills) / 2
+    assert "b.png shows a picture" in caplog.text
+
+
 def test_run_is_logged(tmp_path: Path, training_folder: Path) -> None:
     tiny = write(tmp_path, SAPNET)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "LOG_STEPS", 2)
-        loop.train(tiny, training_folder, tmp_path / "run")
-    log = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
-    assert [line["step"] for line in log] == [2, 4]
+    loop.train(tiny, training_folder, tmp_path / "run")
+    log = read_lines(tmp_path / "run/log.jsonl")
+    assert [line["step"] for line in log] == [1, 2, 3, 4]
     assert all(line["loss"] > 0 for line in log)
+    assert list((tmp_path / "run/tensorboard").glob("events.*"))
+
+
+def test_log_of_a_run_that_goes_on_has_each_step_once(tmp_path: Path, training_folder: Path) -> None:
+    tiny, run = write(tmp_path, SAPNET), tmp_path / "run"
+    loop.train(tiny, training_folder, run, Setting(minutes=0))
+    with (run / "log.jsonl").open("a") as log:
+        # What a run wrote that was killed after its last checkpoint, in the middle of a line.
+        log.write('{"step": 1, "loss": 9.0}\n{"step": 2, "lo')
+    loop.train(tiny, training_folder, run, resume=True)
+    assert [line["step"] for line in read_lines(run / "log.jsonl")] == [1, 2, 3, 4]
+    assert all(line["loss"] < 9 for line in read_lines(run / "log.jsonl"))
+
+
+@pytest.mark.parametrize("text", [SAPNET, J4RNET], ids=["sapnet", "j4rnet"])
+def test_run_is_measured_on_validation_pictures(tmp_path: Path, training_folder: Path, text: str) -> None:
+    from unrain.evaluation import metrics
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(validation, "PHOTO_SIZE", (64, 80))
+        patch.setattr(validation, "FRAME_SIZE", (64, 80))
+        patch.setattr(validation, "KINDS", ("dry", "rain100l"))
+        setting = Setting(validation=training_folder)
+        tiny = write(tmp_path, text.replace("seed = 1", "seed = 1\nvalidate = 2"))
+        last = loop.train(tiny, training_folder, tmp_path / "run", setting)
+        material = validation.Validation(training_folder, tiny, torch.device("cpu"))
+        measured = material.measure(averaged_network(last))
+    lines = read_lines(tmp_path / "run/validation.jsonl")
+    steps = sorted({2, tiny.steps})
+    assert [(line["step"], line["rain"]) for line in lines] == [
+        (n, rain) for n in steps for rain in ("dry", "rain100l")
+    ]
+    psnr, ssim = measured.quality["rain100l"]
+    assert (lines[-1]["psnr"], lines[-1]["ssim"]) == pytest.approx((psnr, ssim), abs=1e-4)
+    # The sheet's last picture is the truth; the metrics are those of the evaluation.
+    sheet = measured.sheet.astype(np.float32) / 255
+    assert sheet.shape == (3 * 64, 2 * 80, 3)
+    assert [path.name for path in sorted((tmp_path / "run/sheets").iterdir())] == [f"{n:06}.png" for n in steps]
+    pictures = material._clean[:, -1].movedim(1, -1).numpy()
+    np.testing.assert_allclose(sheet[-64:, :80], pictures[0], atol=1 / 255)
+    noisy = (material._clean + 0.1).clamp(0, 1)
+    expected = [
+        np.mean([metric(a, b) for a, b in zip(noisy[:, -1].movedim(1, -1).numpy(), pictures, strict=True)])
+        for metric in (metrics.psnr, metrics.ssim)
+    ]
+    assert validation._quality(noisy[:, -1], material._clean[:, -1]) == pytest.approx(expected, abs=1e-5)
+
+
+def test_processes_that_share_a_batch_train_as_one(tmp_path: Path, training_folder: Path) -> None:
+    text = SAPNET.replace("batch = 2", "batch = 4") + "[losses]\nearlier = 0.5\n"
+    write(tmp_path, text)
+    losses = {}
+    for count in (1, 2):
+        run = tmp_path / f"run{count}"
+        start = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={count}", "--no-python"]
+        train = train_command(tmp_path / "tiny.toml", training_folder, run)
+        subprocess.run([*(start if count > 1 else []), *train], check=True, capture_output=True, timeout=100)
+        losses[count] = [line["loss"] for line in read_lines(run / "log.jsonl")]
+    assert len(losses[1]) == 4
+    assert losses[1] == pytest.approx(losses[2], rel=1e-4)
+    one, two = (checkpoint.load(tmp_path / f"run{count}/last.pt")["network"] for count in (1, 2))
+    assert max(float((one[name] - two[name]).abs().max()) for name in one) < 1e-4
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
@@ -220,10 +365,11 @@ def test_network_learns_a_batch(training_folder: Path, objective: str) -> None:
     batch = Batches(training_folder, Mixture("heavy"), 0, torch.device("cpu")).batch(0, 2, frames, 24)
     network = build(objective.split("-")[0])
     optimizer = torch.optim.Adam(network.parameters())
-    losses = [
-        loop._optimise(network, optimizer, OBJECTIVES[objective](network, batch, frames, PictureLoss(Losses())), 1e-3)
-        for _ in range(12)
-    ]
+    losses = []
+    for _ in range(12):
+        loss = OBJECTIVES[objective](network, batch, frames, PictureLoss(Losses()))
+        loop._optimise(network, optimizer, loss, 1e-3)
+        losses.append(loss.item())
     assert losses[-1] < 0.9 * losses[0]
 
 
@@ -251,9 +397,9 @@ def test_file_that_is_no_checkpoint_is_refused_and_never_run(tmp_path: Path, con
 
 
 def test_learning_rate_runs_down_a_cosine() -> None:
-    phase = recipe.Phase("sapnet", steps=100, batch=1, size=8, rate=(1e-3, 1e-5))
-    rates = [loop.learning_rate(phase, done) for done in (0, 0.5, 1)]
-    assert rates == pytest.approx([1e-3, 5.05e-4, 1e-5])
+    phase = recipe.Phase("sapnet", steps=100, batch=1, size=16, rate=(1e-3, 1e-5))
+    run = recipe.Recipe("two", "sapnet", Mixture(), Losses(), (phase, phase))
+    assert [run.rate(step) for step in (0, 50, 99, 100)] == pytest.approx([1e-3, 5.05e-4, 1.02e-5, 1e-3], rel=0.01)
 
 
 @pytest.mark.parametrize("text", [SAPNET, J4RNET, J4RNET_OVER_SAPNET], ids=["sapnet", "j4rnet", "j4rnet over sapnet"])

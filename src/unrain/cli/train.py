@@ -11,15 +11,33 @@ import typer
 def train(
     recipe: Annotated[Path, typer.Argument(help="A recipe, such as recipes/sapnet-general.toml.", show_default=False)],
     data: Annotated[Path, typer.Option(help="Folder with photos/, clips/ and pairs/.", show_default=False)],
-    run: Annotated[
-        Path, typer.Option(help="Folder for the checkpoint and the log.", show_default="runs/RECIPE")
-    ] = Path(),
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder for checkpoint, weights and log.", show_default="runs/RECIPE"),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's checkpoint.")] = False,
     start: Annotated[
-        Path | None, typer.Option(help="A step graph (.onnx) to begin with.", show_default="random weights")
+        Path | None,
+        typer.Option(help="Weights to begin with, .onnx or .safetensors.", show_default="random weights"),
     ] = None,
     features: Annotated[
-        Path | None, typer.Option(help="VGG-16, .safetensors, for recipes with perceptual losses.", show_default=False)
+        str | None,
+        typer.Option(
+            help="VGG-16 for perceptual losses: a .safetensors or .pth file, or vgg16 to download it.",
+            show_default=False,
+        ),
+    ] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            help="ResNet-101 for the segmentation loss: a file, or resnet101 to download it.", show_default="VGG-16"
+        ),
+    ] = None,
+    validation: Annotated[
+        Path | None, typer.Option(help="Folder with photos/ and clips/ to measure on.", show_default=False)
+    ] = None,
+    avoid: Annotated[
+        Path | None, typer.Option(help="Test pictures: photos that show one are left out.", show_default=False)
     ] = None,
     changes: Annotated[
         list[str] | None,
@@ -28,17 +46,22 @@ def train(
     minutes: Annotated[float, typer.Option(help="Stop after so long, with a checkpoint.")] = float("inf"),
     device: Annotated[str, typer.Option(help="cpu, or cuda for a GPU.")] = "cpu",
     bf16: Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16, for hardware that has it.")] = False,
+    compile: Annotated[bool, typer.Option("--compile", help="Through torch.compile; worth it on a GPU.")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Processor threads.", show_default="all")] = None,
 ) -> None:
-    """Train a network. The same recipe, seed and device give the same weights, also over interruptions."""
+    """Train a network. The same recipe, seed and device give the same weights, also over interruptions.
+
+    Under torchrun, several processes share each batch.
+    """
     from unrain.errors import UnrainError
 
     try:
         import torch
     except ImportError:
         raise UnrainError("training needs PyTorch; try: pip install 'unrain[train]'") from None
-    from unrain.training.features import vgg16
-    from unrain.training.loop import Progress
+    from unrain.training.features import resnet101, vgg16
+    from unrain.training.log import Progress
+    from unrain.training.loop import Setting
     from unrain.training.loop import train as run_recipe
     from unrain.training.recipe import load
 
@@ -48,17 +71,16 @@ def train(
 
     if threads:
         torch.set_num_threads(threads)
-    folder = run if run != Path() else Path("runs") / recipe.stem
-    last = run_recipe(
-        load(recipe, changes or ()),
-        data,
-        folder,
-        resume=resume,
-        start=start,
-        features=None if features is None else vgg16(features),
-        minutes=minutes,
+    folder = output or Path("runs") / recipe.stem
+    setting = Setting(
         device=device,
+        start=start,
+        features=vgg16(features) if features else None,
+        backbone=resnet101(backbone) if backbone else None,
+        validation=validation,
+        avoid=avoid,
+        minutes=minutes,
         bf16=bf16,
-        report=report,
+        compile=compile,
     )
-    typer.echo(last)
+    typer.echo(run_recipe(load(recipe, changes or ()), data, folder, setting, resume=resume, report=report))

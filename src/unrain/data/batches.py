@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from unrain.data import photos
+from unrain.data.copies import Known
 from unrain.data.motion import film
 from unrain.rain.camera import CameraPath, random_path
 from unrain.rain.compose import RainyFrames, saturate
@@ -53,11 +54,16 @@ class _Scene(NamedTuple):
 
 
 class Batches:
-    """Training batches out of the folder `root` with `photos/`, `clips/` and `pairs/*/{rainy,clean}`."""
+    """Training batches out of the folder `root` with `photos/`, `clips/` and `pairs/*/{rainy,clean}`.
 
-    def __init__(self, root: Path, mixture: Mixture, seed: int, device: torch.device) -> None:
+    Photos that show a picture below the folder `avoid` are left out.
+    """
+
+    def __init__(
+        self, root: Path, mixture: Mixture, seed: int, device: torch.device, avoid: Path | None = None
+    ) -> None:
         self.mixture, self.seed, self.device = mixture, seed, device
-        self.stills = photos.clean_patches(root / "photos", PATCH, PER_PHOTO, seed)
+        self.stills = photos.clean_patches(root / "photos", PATCH, PER_PHOTO, seed, Known(avoid).show)
         self.clips = photos.clips(root / "clips") if (root / "clips").is_dir() else []
         folders = sorted((root / "pairs").iterdir()) if (root / "pairs").is_dir() else []
         self.pairs = [pair for folder in folders for pair in photos.pairs(folder)]

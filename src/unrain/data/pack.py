@@ -8,23 +8,20 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from unrain.data.copies import Known
 from unrain.data.photos import Pixels, pictures, read_pixels
 from unrain.errors import MediaError, UnrainError
 
 CROP, WINDOW = 256, 256
 QUALITY = 90
 CANDIDATES = 6
-THUMBNAIL = 16
-ALIKE = 0.97
-"""Thumbnails that correlate more than this show the same picture."""
 
 
 def pack(data: Path, target: Path, budget: float, avoid: Path | None = None, seed: int = 0) -> list[str]:
@@ -44,7 +41,7 @@ def pack(data: Path, target: Path, budget: float, avoid: Path | None = None, see
             raise UnrainError(
                 f"{budget:g} MB are too little: clips and pairs alone need {(budget * 1e6 - room) / 1e6:.0f} MB"
             )
-        taken = [thumbnail(read_pixels(path)) for path in pictures(avoid)] if avoid else []
+        taken = Known(avoid)
         left_out = _photos(data / "photos", part / "photos", room, taken, np.random.default_rng(seed))
         part.rename(target)
     finally:
@@ -52,34 +49,13 @@ def pack(data: Path, target: Path, budget: float, avoid: Path | None = None, see
     return left_out
 
 
-def thumbnail(pixels: Pixels) -> NDArray[np.float32]:
-    """What a picture shows, roughly: 16 x 16 grey levels, of mean 0 and length 1."""
-    small = Image.fromarray(pixels).convert("L").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
-    levels = np.asarray(small, dtype=np.float32).ravel()
-    levels = levels - levels.mean()
-    unit: NDArray[np.float32] = levels / np.float32(max(float(np.linalg.norm(levels)), 1e-6))
-    return unit
-
-
-def shows_one_of(pixels: Pixels, thumbnails: Sequence[NDArray[np.float32]]) -> bool:
-    """Whether a picture, or its mirror image, is a copy of one of those, in whatever size."""
-    if not thumbnails:
-        return False
-    known = np.stack(thumbnails)
-    return any(
-        float((known @ thumbnail(side)).max()) > ALIKE for side in (pixels, np.ascontiguousarray(pixels[:, ::-1]))
-    )
-
-
-def _photos(
-    source: Path, target: Path, room: float, taken: Sequence[NDArray[np.float32]], random: np.random.Generator
-) -> list[str]:
+def _photos(source: Path, target: Path, room: float, taken: Known, random: np.random.Generator) -> list[str]:
     photos, left_out = [], []
     with ThreadPoolExecutor() as pool:
         for path, pixels in zip(pictures(source), pool.map(_or_none, pictures(source)), strict=True):
             if pixels is None or min(pixels.shape[:2]) < CROP:
                 continue
-            if shows_one_of(pixels, taken):
+            if taken.show(pixels):
                 left_out.append(str(path.relative_to(source)))
             else:
                 photos.append((path.relative_to(source), pixels))

@@ -6,7 +6,7 @@ Nothing here makes rain or moves a camera; see `motion.py` and the room `rain`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -39,18 +39,20 @@ def pictures(folder: Path) -> list[Path]:
     return found
 
 
-def clean_patches(folder: Path, size: int, per_photo: int, seed: int) -> Pixels:
+def clean_patches(
+    folder: Path, size: int, per_photo: int, seed: int, leave_out: Callable[[Pixels], bool] = lambda pixels: False
+) -> Pixels:
     """Random square patches of every photo below `folder` that is large enough: `(M, size, size, 3)`, 8-bit.
 
     The same seed gives the same patches. Photos smaller than `size` are passed over, and so, with a warning in the log,
-    are those that cannot be read.
+    are those that cannot be read and those to `leave_out`.
     """
     random = np.random.default_rng(seed)
     with ThreadPoolExecutor() as pool:
         patches = [
             patch
-            for pixels in pool.map(_readable, pictures(folder))
-            if pixels is not None
+            for path, pixels in zip(pictures(folder), pool.map(_readable, pictures(folder)), strict=True)
+            if pixels is not None and not _is_left_out(path, pixels, leave_out)
             for patch in _crops(pixels, size, per_photo, random)
         ]
     if not patches:
@@ -65,6 +67,13 @@ def _readable(path: Path) -> Pixels | None:
     except MediaError as error:
         _log.warning("passed over: %s", error)
         return None
+
+
+def _is_left_out(path: Path, pixels: Pixels, leave_out: Callable[[Pixels], bool]) -> bool:
+    left_out = leave_out(pixels)
+    if left_out:
+        _log.warning("left out: %s shows a picture that must not be trained on", path)
+    return left_out
 
 
 def _crops(pixels: Pixels, size: int, count: int, random: np.random.Generator) -> Iterator[Pixels]:

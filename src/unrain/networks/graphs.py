@@ -82,10 +82,14 @@ def graph_of(network: nn.Module) -> tuple[str, nn.Module]:
 
 
 def read_network(path: Path) -> SAPNet | J4RNet:
-    """The network that a step graph of ours was exported from, with its weights in float32.
+    """The network that a step graph of ours was exported from, or that a run's .safetensors holds, in float32.
 
-    Reads the file alone, never anything that it points to. Raises `WeightsError` if it is not a step graph of ours.
+    Reads the file alone, never anything that it points to. Raises `WeightsError` if it is not a file of ours.
     """
+    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_graph(path)
+
+
+def _read_graph(path: Path) -> SAPNet | J4RNet:
     try:
         model = onnx.load(path, load_external_data=False)
     except Exception as error:
@@ -95,6 +99,20 @@ def read_network(path: Path) -> SAPNet | J4RNet:
     names = network.state_dict().keys()
     weights = {w.name: numpy_helper.to_array(w) for w in model.graph.initializer if w.name in names}
     load_weights(network, {name: torch.tensor(value, dtype=torch.float32) for name, value in weights.items()})
+    return network
+
+
+def _read_safetensors(path: Path) -> SAPNet | J4RNet:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            about = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
+            weights = {name: file.get_tensor(name).float() for name in file.keys()}
+    except (OSError, ValueError, SafetensorError) as error:
+        raise WeightsError(f"{path}: cannot be read as safetensors ({error})") from error
+    network = build(about.get("network", "?"), **about.get("options", {}))
+    load_weights(network, weights)
     return network
 
 

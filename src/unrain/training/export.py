@@ -78,10 +78,10 @@ def _without_chatter() -> Iterator[None]:
 def export_checkpoints(paths: Sequence[Path], graph: Path) -> Iterator[str]:
     """Export the averaged weights of a training run, or the mean of those of several runs, each begun from another.
 
-    A step graph (.onnx) may stand for the run that it was exported from.
+    A step graph (.onnx) or a run's .safetensors may stand for the run.
     Yields lines that say what was written and how engines agree. Raises `WeightsError` for runs of different networks.
     """
-    network = mean_network([read_network(path) if path.suffix == ".onnx" else averaged_network(path) for path in paths])
+    network = mean_network([averaged_network(path) if path.suffix == ".pt" else read_network(path) for path in paths])
     export(network, graph)
     yield f"{graph} ({graph.stat().st_size / 1e6:.2f} MB)"
     for engine, difference in agreement(network, graph).items():

@@ -1,19 +1,24 @@
 """Frozen networks that look at pictures for the perceptual losses: VGG-16, and a segmentation network on top of one.
 
-Weights come from a file. The losses are in `losses/`.
+Weights come from a file or their publishers. ResNet-101 is in `resnet.py`, the losses are in `losses/`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unrain.errors import WeightsError
+from unrain.training import checkpoint
+from unrain.training.resnet import ResNet
+
+Net = TypeVar("Net", bound=nn.Module)
 
 MEAN = (123.68, 116.779, 103.939)
 """Mean colour of ImageNet on 0 … 255."""
@@ -67,32 +72,55 @@ class Features(nn.Module):
         return layers
 
 
-def vgg16(file: Path) -> Features:
-    """VGG-16 up to relu4_3 with the weights of a `.safetensors` file under torchvision's names."""
-    network = Features()
-    load_frozen(network, read_safetensors(file), file)
-    return network
+Backbone: TypeAlias = Features | ResNet
+"""What the losses look with: layers `(N, widths[i], H_i, W_i)` of a picture in [0, 1], the finest first."""
+
+PUBLISHED = {
+    "vgg16": "https://download.pytorch.org/models/vgg16-397923af.pth",
+    "resnet101": "https://download.pytorch.org/models/resnet101-5d3b4d8f.pth",
+}
+"""Where weights are published; the end of each name begins the file's SHA-256, which is checked."""
 
 
-def read_safetensors(file: Path) -> dict[str, Tensor]:
-    """The tensors of a file; `WeightsError` in one line if it is none."""
+def vgg16(source: str) -> Features:
+    """VGG-16 up to relu4_3, with the weights that `read_weights` finds."""
+    return _frozen(Features(), source)
+
+
+def resnet101(source: str) -> ResNet:
+    """ResNet-101 without its last layer, with the weights that `read_weights` finds."""
+    return _frozen(ResNet(), source)
+
+
+def read_weights(source: str) -> dict[str, Tensor]:
+    """The tensors of a `.safetensors` or `.pth` file, or of a name in `PUBLISHED`, which is downloaded once.
+
+    Raises `WeightsError` in one line if there is no such file, it is none, or it cannot be had.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
-        return load_file(file)
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{file}: cannot be read as safetensors ({error})") from error
+        if source in PUBLISHED:
+            return torch.hub.load_state_dict_from_url(
+                PUBLISHED[source], map_location="cpu", check_hash=True, weights_only=True
+            )
+        if source.endswith(".safetensors"):
+            return load_file(source)
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise WeightsError(f"{source}: cannot be read as weights ({error})") from error
+    return checkpoint.load(Path(source))
 
 
-def load_frozen(network: nn.Module, weights: Mapping[str, Tensor], file: Path) -> None:
+def _frozen(network: Net, source: str) -> Net:
     """Fill a network with weights of whatever precision, and freeze it; `WeightsError` names the first that differs."""
-    wanted = network.state_dict()
+    weights, wanted = read_weights(source), network.state_dict()
     for name, value in wanted.items():
         if name not in weights or weights[name].shape != value.shape:
-            raise WeightsError(f"{file}: {name} is missing or has another shape than {tuple(value.shape)}")
-    network.load_state_dict({name: weights[name].float() for name in wanted})
+            raise WeightsError(f"{source}: {name} is missing or has another shape than {tuple(value.shape)}")
+    network.load_state_dict({name: weights[name].to(value.dtype) for name, value in wanted.items()})
     network.requires_grad_(False)
+    return network
 
 
 class Segmenter(nn.Module):
@@ -102,7 +130,7 @@ class Segmenter(nn.Module):
     backbone (SAPNet trains neither). Gradients flow through both into the picture.
     """
 
-    def __init__(self, backbone: Features, classes: int = CLASSES, width: int = 64, seed: int = 0) -> None:
+    def __init__(self, backbone: Backbone, classes: int = CLASSES, width: int = 64, seed: int = 0) -> None:
         super().__init__()
         self.backbone = backbone
         generator = torch.Generator().manual_seed(seed)

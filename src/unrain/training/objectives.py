@@ -12,7 +12,7 @@ from unrain.errors import RecipeError
 from unrain.networks.j4rnet import J4RNet
 from unrain.networks.sapnet import SAPNet
 from unrain.rain.compose import RainyFrames
-from unrain.training.features import Features, Segmenter
+from unrain.training.features import Backbone, Segmenter
 from unrain.training.losses.charbonnier import charbonnier
 from unrain.training.losses.contrastive import contrastive_loss
 from unrain.training.losses.perceptual import perceptual_loss
@@ -45,24 +45,26 @@ class Losses:
             raise RecipeError(f"the weight of {', '.join(negative)} is a number of at least 0")
 
     @property
-    def looks(self) -> bool:
-        """Whether a frozen network has to look at the pictures."""
-        return self.segmentation > 0 or self.contrastive > 0 or self.perceptual > 0
+    def compares(self) -> bool:
+        """Whether features of pictures are compared."""
+        return self.contrastive > 0 or self.perceptual > 0
 
 
 class PictureLoss(nn.Module):
     """The weighted losses of one picture. Its frozen networks are built once, and hold no parameters to train.
 
-    `features` is needed where the weights ask for losses that look at pictures: `RecipeError` without it.
+    `features` is needed where the weights ask for losses that look at pictures: `RecipeError` without it. The
+    segmentation network stands on `backbone`, or on `features` in its place.
     """
 
-    def __init__(self, weights: Losses, features: Features | None = None) -> None:
+    def __init__(self, weights: Losses, features: Backbone | None = None, backbone: Backbone | None = None) -> None:
         super().__init__()
-        if weights.looks and features is None:
+        backbone = features if backbone is None else backbone
+        if (weights.compares and features is None) or (weights.segmentation and backbone is None):
             raise RecipeError("this recipe looks at pictures with VGG-16; name the file of its weights with --features")
         self.weights = weights
-        self.features = features if weights.contrastive or weights.perceptual else None
-        self.segmenter = Segmenter(features) if weights.segmentation and features is not None else None
+        self.features = features if weights.compares else None
+        self.segmenter = Segmenter(backbone) if weights.segmentation and backbone is not None else None
 
     def forward(self, estimate: Tensor, clean: Tensor, rainy: Tensor) -> Tensor:
         """A scalar, from three `(N, 3, H, W)`. The SSIM counts as 1 − SSIM, whose gradient is that of −SSIM."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from unrain.data.batches import Mixture
+from unrain.data.batches import PATCH, Mixture
 from unrain.errors import RecipeError, UnrainError
 from unrain.networks.graphs import NETWORKS, build
 from unrain.rain.presets import find
 from unrain.training.objectives import OBJECTIVES, Losses
+
+SMALLEST = 11
+"""Pixels that the window of SSIM needs."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,12 @@ class Phase:
     frames: int = 1
     stages: int = 1
 
+    def __post_init__(self) -> None:
+        if min(self.steps, self.batch, self.frames, self.stages) < 1:
+            raise RecipeError("steps, batch, frames and stages of a phase are at least 1")
+        if not SMALLEST <= self.size <= PATCH:
+            raise RecipeError(f"patches are {SMALLEST} to {PATCH} pixels wide, not {self.size}")
+
     @property
     def repeats(self) -> int:
         """How often the step module runs for one batch: stages or frames."""
@@ -43,7 +53,8 @@ class Recipe:
 
     options: the network's own, such as SAPNet's `dilations` and J4R-Net's `stages`.
     frozen: parts of the network that are not trained, such as `step.first`.
-    ema: the decay of the averaged weights that are shipped.
+    ema: the decay of the averaged weights that are shipped. decay: AdamW's weight decay; with 0 it is Adam.
+    validate: measure on the validation pictures every so many steps, and at the end; 0 is never.
     """
 
     name: str
@@ -55,6 +66,8 @@ class Recipe:
     frozen: tuple[str, ...] = ()
     seed: int = 0
     ema: float = 0.999
+    decay: float = 0.0
+    validate: int = 0
 
     @property
     def steps(self) -> int:
@@ -68,6 +81,16 @@ class Recipe:
                 return phase, step / phase.steps
             step -= phase.steps
         raise IndexError(f"the recipe has {self.steps} steps")
+
+    def rate(self, step: int) -> float:
+        """The learning rate of step number `step`: a cosine from its phase's first rate to the last."""
+        phase, done = self.at(step)
+        first, last = phase.rate
+        return last + (first - last) * (1 + math.cos(math.pi * done)) / 2
+
+    def validates(self, step: int) -> bool:
+        """Whether to measure when `step` steps are done."""
+        return self.validate > 0 and (step % self.validate == 0 or step == self.steps)
 
 
 def load(path: Path, changes: Sequence[str] = ()) -> Recipe:
