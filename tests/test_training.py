@@ -315,7 +315,6 @@ def test_run_is_measured_on_validation_pictures(tmp_path: Path, training_folder:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(validation, "PHOTO_SIZE", (64, 80))
         patch.setattr(validation, "FRAME_SIZE", (64, 80))
-        patch.setattr(validation, "KINDS", ("dry", "rain100l"))
         setting = Setting(validation=training_folder)
         tiny = write(tmp_path, text.replace("seed = 1", "seed = 1\nvalidate = 2"))
         last = loop.train(tiny, training_folder, tmp_path / "run", setting)

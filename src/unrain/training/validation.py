@@ -39,14 +39,18 @@ class Measured:
 
 
 class Validation:
-    """The pictures of a folder with `photos/` for SAPNet, `clips/` for J4R-Net, as 8 bits hold them."""
+    """The pictures of a folder with `photos/` for SAPNet, `clips/` for J4R-Net, as 8 bits hold them.
+
+    Dry, and with the rain that the recipe trains on, or every kind if that is mixed.
+    """
 
     def __init__(self, folder: Path, recipe: Recipe, device: torch.device) -> None:
         self._stages = recipe.phases[-1].stages
         video = recipe.network == "j4rnet"
         clean = film_pieces(folder, FRAMES, FRAME_SIZE) if video else photo_pieces(folder, PHOTOS, PHOTO_SIZE)
         self._clean = clean.to(device)
-        self._rainy = {kind: rainy(self._clean.cpu(), kind).to(device) for kind in KINDS}
+        kinds = KINDS if recipe.mixture.rain == "mixed" else ("dry", recipe.mixture.rain)
+        self._rainy = {kind: rainy(clean, kind).to(device) for kind in kinds}
 
     @torch.inference_mode()
     def measure(self, network: nn.Module) -> Measured:
