@@ -29,6 +29,13 @@ def photo() -> NDArray[np.float32]:
 
 
 @pytest.fixture(scope="session")
+def scene() -> NDArray[np.float32]:
+    """A larger real photo, (300, 400, 3) in [0, 1]."""
+    with Image.open(SAMPLES / "friends.jpg") as image:
+        return np.asarray(image.convert("RGB").crop((100, 60, 500, 360)), dtype=np.float32) / np.float32(255)
+
+
+@pytest.fixture(scope="session")
 def training_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder laid out as the training data: two photos, a clip and a pair, out of a shipped photo."""
     root = tmp_path_factory.mktemp("train")

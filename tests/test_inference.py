@@ -19,6 +19,7 @@ from unrain import weights
 from unrain.errors import EngineError, UnrainError, WeightsError
 from unrain.inference import engines, frames, stages
 from unrain.inference.frames import CutDetector, look_ahead, run_frames
+from unrain.inference.motion import motion
 from unrain.media.memory import check_memory
 from unrain.networks.graphs import read_network
 from unrain.networks.j4rnet import J4RNet
@@ -66,7 +67,10 @@ def test_engine_runs_frames_with_memory_as_the_network_does(clip: list[Pixels], 
     network = read_network(graph)
     assert isinstance(network, J4RNet)
     with torch.inference_mode():
-        expected = network.eval()(torch.stack([to_tensor(frame) for frame in clip], dim=1))
+        moved = [torch.zeros(1, 2, *clip[0].shape[:2])]
+        moved += [torch.from_numpy(motion(*pair))[None] for pair in pairwise(clip)]
+        pictures = torch.stack([to_tensor(frame) for frame in clip], dim=1)
+        expected = network.eval()(pictures, motion=torch.stack(moved, dim=1))
     runner = engines.create(graph, frames.LAYERS, engine)
     results = list(run_frames(runner, clip, warm_up=0))
     for result, truth in zip(results, expected, strict=True):

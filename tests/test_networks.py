@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from unrain.errors import WeightsError
 from unrain.networks.graphs import build, load_weights
-from unrain.networks.j4rnet import J4RNet, J4RNetStep
+from unrain.networks.j4rnet import J4RNet, J4RNetStep, align
 from unrain.networks.sapnet import SAPNet, clean, from_published
 
 Array = NDArray[np.float64]
@@ -169,7 +170,7 @@ def test_j4rnet_gives_all_layers_of_every_frame() -> None:
     for out in outputs:
         assert out.background.shape == out.streaks.shape == out.detail.shape == (1, 3, 16, 20)
         assert out.degradation.shape == (1, 1, 16, 20)
-        assert out.memory.shape == (1, 64, 16, 20)
+        assert out.memory.shape == (1, 67, 16, 20)
         assert ((out.degradation >= 0) & (out.degradation <= 1)).all()
 
 
@@ -191,4 +192,18 @@ def test_j4rnet_over_sapnet_begins_with_what_sapnet_gives() -> None:
     with torch.inference_mode():
         outputs = network(clip)
         alone = [clean(network.step.first, frame, stages=2)[-1] for frame in clip.unbind(dim=1)]
-    assert all(torch.equal(out.background, estimate) for out, estimate in zip(outputs, alone, strict=True))
+    # Of the background before, which is black at first, it takes one part in 21.
+    part = 1 / (1 + math.exp(3))
+    torch.testing.assert_close(outputs[0].background, (1 - part) * alone[0])
+    torch.testing.assert_close(outputs[1].background, (1 - part) * alone[1] + part * outputs[0].background)
+
+
+def test_memory_is_laid_where_the_scene_is_now() -> None:
+    memory = torch.rand(1, 5, 12, 16)
+    still = align(memory, torch.zeros(1, 2, 12, 16))
+    torch.testing.assert_close(still, memory)
+    # The scene moved two pixels down and three to the left: what is here was above and to the right.
+    motion = torch.tensor([-2.0, 3.0]).view(1, 2, 1, 1).expand(1, 2, 12, 16)
+    moved = align(memory, motion)
+    torch.testing.assert_close(moved[:, :, 2:, :-3], memory[:, :, :-2, 3:])
+    torch.testing.assert_close(moved[:, :, :2, :-3], memory[:, :, :1, 3:].expand(-1, -1, 2, -1))

@@ -5,7 +5,10 @@ Batch number k of a seed is always the same, so that a run that was stopped goes
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,14 +18,19 @@ from torch import Tensor
 
 from unrain.data import photos
 from unrain.data.copies import Known
-from unrain.data.motion import film
+from unrain.data.motion import film, motion_of
+from unrain.inference.motion import motion
+from unrain.media.images import from_uint8
 from unrain.rain.camera import CameraPath, random_path
 from unrain.rain.compose import RainyFrames, saturate
+from unrain.rain.ranges import normal
 from unrain.rain.render import render
 from unrain.rain.scene import random_depth
 
 PATCH = 160
 PER_PHOTO = 5
+WRONG = 0.1
+"""The part of the frames whose motion is misjudged."""
 REAL_CLIPS = 0.3
 """The part of the batches of clips that comes from real videos; the others are photos filmed by a moving camera."""
 
@@ -39,10 +47,24 @@ class Mixture:
     dry: float = 0.0
 
 
+class Batch(NamedTuple):
+    """Clips to train on; what the first four are, `RainyFrames` says.
+
+    motion: `(N, T, 2, H, W)`, where each pixel was in the frame before, as a video's reader would estimate it.
+    """
+
+    rainy: Tensor
+    background: Tensor
+    streaks: Tensor
+    degradation: Tensor
+    motion: Tensor
+
+
 class _Scene(NamedTuple):
-    """What is filmed: `(N, T, 3, H, W)`, and, where they are known, the camera's path and the depth `(N, 1, H, W)`."""
+    """What is filmed, `(N, T, 3, H, W)`, how it moves, and, where known, the camera and the depth `(N, 1, H, W)`."""
 
     clean: Tensor
+    motion: Tensor
     camera: CameraPath | None = None
     depth: Tensor | None = None
 
@@ -50,7 +72,7 @@ class _Scene(NamedTuple):
         """Some of the clips."""
         index = torch.from_numpy(places).to(self.clean.device)
         camera = None if self.camera is None else self.camera.part(index)
-        return _Scene(self.clean[index], camera, None if self.depth is None else self.depth[index])
+        return _Scene(self.clean[index], self.motion[index], camera, None if self.depth is None else self.depth[index])
 
 
 class Batches:
@@ -68,8 +90,8 @@ class Batches:
         folders = sorted((root / "pairs").iterdir()) if (root / "pairs").is_dir() else []
         self.pairs = [pair for folder in folders for pair in photos.pairs(folder)]
 
-    def batch(self, step: int, count: int, frames: int, size: int) -> RainyFrames:
-        """Batch number `step`: `count` clips of `frames` frames of `size` x `size` pixels, see `RainyFrames`."""
+    def batch(self, step: int, count: int, frames: int, size: int) -> Batch:
+        """Batch number `step`: `count` clips of `frames` frames of `size` x `size` pixels."""
         random = np.random.default_rng((self.seed, step))
         generator = torch.Generator(self.device).manual_seed(int(random.integers(2**62)))
         scene = self._scene(random, generator, count, frames, size)
@@ -83,30 +105,50 @@ class Batches:
             for rain, place in zip(kinds_of_rain, places, strict=True)
             if len(place)
         ]
-        return RainyFrames(*(torch.cat(layers)[order] for layers in zip(*parts, strict=True)))
+        whole = RainyFrames(*(torch.cat(layers)[order] for layers in zip(*parts, strict=True)))
+        moved = _misjudged(scene.motion, generator)
+        return Batch(whole.rainy, whole.background, whole.streaks, whole.degradation, moved)
 
     def _scene(
         self, random: np.random.Generator, generator: torch.Generator, count: int, frames: int, size: int
     ) -> _Scene:
         if frames > 1 and self.clips and random.random() < REAL_CLIPS:
-            clips = np.stack([_flip(self._real_clip(random, frames, size), random) for _ in range(count)])
-            return _Scene(self._tensor(clips).movedim(-1, 2))
+            clips = [_flip(self._real_clip(random, frames, size), random) for _ in range(count)]
+            pixels, moved = (np.stack(parts) for parts in zip(*clips, strict=True))
+            motion = torch.from_numpy(moved).to(self.device).float().movedim(-1, 2)
+            return _Scene(self._tensor(pixels).movedim(-1, 2), motion)
         if frames > 1:
             chosen = self.stills[random.integers(len(self.stills), size=count)]
-            stills = self._tensor(np.stack([_flip(still, random) for still in chosen])).movedim(-1, 1)
+            stills = self._tensor(np.stack([_mirror(still, random) for still in chosen])).movedim(-1, 1)
             room = (stills.shape[-1] - size) / 4
             camera = random_path(count, frames, generator, room=(room, room))
             depth = random_depth(count, size, size, generator)
-            return _Scene(film(stills, size, camera, depth), camera, depth)
+            return _Scene(film(stills, size, camera, depth), motion_of(size, camera, depth), camera, depth)
         patches = [
-            _flip(_window(self.stills[random.integers(len(self.stills))], size, random), random) for _ in range(count)
+            _mirror(_window(self.stills[random.integers(len(self.stills))], size, random), random) for _ in range(count)
         ]
-        return _Scene(self._tensor(np.stack(patches)).movedim(-1, 1)[:, None])
+        clean = self._tensor(np.stack(patches)).movedim(-1, 1)[:, None]
+        return _Scene(clean, torch.zeros_like(clean[:, :, :2]))
 
-    def _real_clip(self, random: np.random.Generator, frames: int, size: int) -> np.ndarray:
-        clip = self.clips[random.integers(len(self.clips))]
-        start = random.integers(len(clip) - frames + 1)
-        return _window(clip[start : start + frames], size, random)
+    def _real_clip(self, random: np.random.Generator, frames: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+        number = random.integers(len(self.clips))
+        pixels, moved = self.clips[number], self._motions[number]
+        start = random.integers(len(pixels) - frames + 1)
+        top, left = _corner(pixels, size, random)
+        window = np.s_[start : start + frames, top : top + size, left : left + size]
+        return pixels[window], moved[window]
+
+    @cached_property
+    def _motions(self) -> list[np.ndarray]:
+        """How each real clip moves, `(T, H, W, 2)` in half precision; 0 for its first frame."""
+
+        def of(clip: np.ndarray) -> np.ndarray:
+            frames = from_uint8(clip)
+            moved = [motion(*pair).transpose(1, 2, 0) for pair in pairwise(frames)]
+            return np.stack([np.zeros_like(moved[0]), *moved]).astype(np.float16)
+
+        with ThreadPoolExecutor() as pool:
+            return list(pool.map(of, self.clips))
 
     def _rendered(self, scene: _Scene, _: np.random.Generator, generator: torch.Generator) -> RainyFrames:
         return render(scene.clean, self.mixture.rain, generator, scene.camera, scene.depth)
@@ -130,10 +172,22 @@ class Batches:
         return torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device).float() / 255
 
 
+def _misjudged(motion: Tensor, generator: torch.Generator) -> Tensor:
+    """Motion with errors as estimates have them: a third of a pixel, and in one of ten frames quite wrong."""
+    count, frames = motion.shape[:2]
+    wrong = torch.rand((count, frames), generator=generator, device=motion.device) < WRONG
+    error = normal(0.3, (count, frames, 2), generator) * torch.where(wrong, 20, 1)[..., None]
+    return motion + error[..., None, None]
+
+
 def _window(pixels: np.ndarray, size: int, random: np.random.Generator) -> np.ndarray:
-    height, width = pixels.shape[-3:-1]
-    top, left = random.integers(height - size + 1), random.integers(width - size + 1)
+    top, left = _corner(pixels, size, random)
     return pixels[..., top : top + size, left : left + size, :]
+
+
+def _corner(pixels: np.ndarray, size: int, random: np.random.Generator) -> tuple[int, int]:
+    height, width = pixels.shape[-3:-1]
+    return int(random.integers(height - size + 1)), int(random.integers(width - size + 1))
 
 
 def _dark_window(pair: tuple[np.ndarray, np.ndarray], size: int, random: np.random.Generator) -> np.ndarray:
@@ -147,5 +201,13 @@ def _dark_window(pair: tuple[np.ndarray, np.ndarray], size: int, random: np.rand
     return streaks[:, ::-1] if random.random() < 0.5 else streaks
 
 
-def _flip(pixels: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def _mirror(pixels: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return pixels[..., ::-1, :] if random.random() < 0.5 else pixels
+
+
+def _flip(clip: tuple[np.ndarray, np.ndarray], random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels and motion `(T, H, W, C)`, or their mirror images."""
+    pixels, moved = clip
+    if random.random() < 0.5:
+        return pixels, moved
+    return pixels[:, :, ::-1], moved[:, :, ::-1] * np.array([1, -1], moved.dtype)

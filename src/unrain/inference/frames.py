@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from unrain.errors import UnrainError
 from unrain.inference.engines import Arrays, Engine
 from unrain.inference.layout import Pixels, to_pixels, to_planes
+from unrain.inference.motion import motion
 
 BACKGROUND = ("background", "memory_next")
 LAYERS = ("background", "streaks", "degradation", "memory_next")
-WIDTH = 64
+STATE = 67
+"""Channels of the memory."""
 WARM_UP = 4
 """How many frames ahead are run backwards through the memory where there is no past."""
 GRID = (18, 32)
@@ -36,6 +38,13 @@ class CleanFrame(NamedTuple):
     degradation: Pixels | None
 
 
+class Past(NamedTuple):
+    """The frame before, `(H, W, 3)` as it came in, and the memory `(1, 67, H, W)` that it left."""
+
+    frame: Pixels
+    memory: NDArray[np.float32]
+
+
 def run_frames(engine: Engine, frames: Iterable[Pixels], warm_up: int = WARM_UP) -> Iterator[CleanFrame]:
     """Clean frames `(H, W, 3)` RGB in [0, 1], one result per frame, in order.
 
@@ -43,15 +52,15 @@ def run_frames(engine: Engine, frames: Iterable[Pixels], warm_up: int = WARM_UP)
     has another size than those before.
     """
     cuts = CutDetector()
-    memory: NDArray[np.float32] | None = None
+    past: Past | None = None
     for frame, ahead in look_ahead(frames, warm_up):
-        if memory is not None and memory.shape[2:] != frame.shape[:2]:
-            sizes = [" x ".join(map(str, reversed(shape))) for shape in (frame.shape[:2], memory.shape[2:])]
+        if past is not None and past.frame.shape != frame.shape:
+            sizes = [f"{seen.shape[1]} x {seen.shape[0]}" for seen in (frame, past.frame)]
             raise UnrainError(f"a frame of the size {sizes[0]} follows frames of the size {sizes[1]}")
-        if cuts.starts_scene(frame) or memory is None:
-            memory = _imagined_past(engine, frame, ahead)
-        results = _step(engine, frame, memory)
-        memory = results["memory_next"]
+        if cuts.starts_scene(frame) or past is None:
+            past = _imagined_past(engine, frame, ahead)
+        results = _step(engine, frame, past)
+        past = Past(frame, results["memory_next"])
         yield _result(results)
 
 
@@ -66,9 +75,8 @@ def look_ahead(frames: Iterable[Pixels], count: int) -> Iterator[tuple[Pixels, l
         yield window.popleft(), list(window)
 
 
-def _imagined_past(engine: Engine, frame: Pixels, ahead: list[Pixels]) -> NDArray[np.float32]:
-    """The memory of a past that mirrors the future: the frames ahead, up to the next cut, run backwards."""
-    memory = np.zeros((1, WIDTH, *frame.shape[:2]), np.float32)
+def _imagined_past(engine: Engine, frame: Pixels, ahead: list[Pixels]) -> Past:
+    """A past that mirrors the future: the frames ahead, up to the next cut, run backwards."""
     cuts = CutDetector()
     cuts.starts_scene(frame)
     scene = []
@@ -76,13 +84,15 @@ def _imagined_past(engine: Engine, frame: Pixels, ahead: list[Pixels]) -> NDArra
         if later.shape != frame.shape or cuts.starts_scene(later):
             break
         scene.append(later)
+    past = Past(scene[-1] if scene else frame, np.zeros((1, STATE, *frame.shape[:2]), np.float32))
     for later in reversed(scene):
-        memory = _step(engine, later, memory)["memory_next"]
-    return memory
+        past = Past(later, _step(engine, later, past)["memory_next"])
+    return past
 
 
-def _step(engine: Engine, frame: Pixels, memory: NDArray[np.float32]) -> Arrays:
-    return engine.run({"frame": to_planes(frame), "memory": memory})
+def _step(engine: Engine, frame: Pixels, past: Past) -> Arrays:
+    moved = motion(past.frame, frame)[None]
+    return engine.run({"frame": to_planes(frame), "memory": past.memory, "motion": moved})
 
 
 def _result(results: Arrays) -> CleanFrame:

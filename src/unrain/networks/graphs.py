@@ -17,7 +17,7 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from unrain.errors import WeightsError
-from unrain.networks.j4rnet import J4RNet, J4RNetStep
+from unrain.networks.j4rnet import STATE, J4RNet, J4RNetStep
 from unrain.networks.sapnet import SAPNet, SAPNetStage, StageState
 
 
@@ -28,9 +28,9 @@ class J4RNetGraph(nn.Module):
         super().__init__()
         self.step = step
 
-    def forward(self, frame: Tensor, memory: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, frame: Tensor, memory: Tensor, motion: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Background, streaks, degradation map, detail, and the next memory."""
-        out = self.step(frame, memory)
+        out = self.step(frame, memory, motion)
         return out.background, out.streaks, out.degradation, out.detail, out.memory
 
 
@@ -56,7 +56,9 @@ class Signature:
 
 SIGNATURES: Mapping[str, Signature] = {
     "sapnet": Signature({"rainy": 3, "estimate": 3, "h": 32, "c": 32}, ("estimate_next", "h_next", "c_next")),
-    "j4rnet": Signature({"frame": 3, "memory": 64}, ("background", "streaks", "degradation", "detail", "memory_next")),
+    "j4rnet": Signature(
+        {"frame": 3, "memory": STATE, "motion": 2}, ("background", "streaks", "degradation", "detail", "memory_next")
+    ),
 }
 
 NETWORKS: Mapping[str, type[SAPNet] | type[J4RNet]] = {"sapnet": SAPNet, "j4rnet": J4RNet}

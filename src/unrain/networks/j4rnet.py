@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unrain.networks.blocks import ResidualUnit, conv3x3
@@ -15,6 +16,10 @@ from unrain.networks.sapnet import SAPNetStage, clean
 
 WIDTH = 64
 EXTRACTOR_UNITS = 4
+STATE = WIDTH + 3
+"""Channels that a frame hands to the next: the memory H, and the clean picture that was made with it."""
+UNTRUSTED = -3.0
+"""The logit with which training begins to choose: one part in 21 of the background before."""
 
 
 class FrameOutputs(NamedTuple):
@@ -24,7 +29,7 @@ class FrameOutputs(NamedTuple):
     streaks: the rain streaks S that R-Net found.
     logits: `(N, 2, H, W)`, the two classes of D-Net (0 = streaks only, 1 = the rain hides the scene).
     detail: what C-Net reconstructs; its high-pass is that of the clean frame.
-    memory: `(N, 64, H, W)`, the state for the next frame.
+    memory: `(N, 67, H, W)`, the state for the next frame: H, and the background once more.
     """
 
     background: Tensor
@@ -101,70 +106,98 @@ class PictureHead(nn.Module):
 
 
 class JointNet(nn.Module):
-    """JRC-Net: joins what the frame says with what the memory says, and adds the correction to the estimate."""
+    """JRC-Net: joins what the frame says with what the memory says: estimate + conv(½ unit(½ (F + H)) + ½ skip).
 
-    def __init__(self) -> None:
+    If it `recalls`, three more channels say how much of each pixel comes from the background before: with their
+    sigmoid m, the estimate is (1 − m) estimate + m past.
+    """
+
+    def __init__(self, recalls: bool) -> None:
         super().__init__()
         self.unit = ResidualUnit(WIDTH)
-        self.conv = conv3x3(WIDTH, 3)
+        self.conv = conv3x3(WIDTH, 6 if recalls else 3)
+        if recalls:
+            # Training begins from the estimate, and not from one with noise on it.
+            for weight in self.conv.parameters():
+                nn.init.zeros_(weight)
+            nn.init.constant_(self.conv.bias[3:], UNTRUSTED)  # type: ignore[index]
 
-    def forward(self, estimate: Tensor, features: Tensor, memory: Tensor, skip: Tensor) -> Tensor:
-        """The background `(N, 3, H, W)`: estimate + conv(½ unit(½ (F + H)) + ½ skip)."""
+    def forward(self, estimate: Tensor, past: Tensor, features: Tensor, memory: Tensor, skip: Tensor) -> Tensor:
+        """The background `(N, 3, H, W)`."""
         joined = self.unit(0.5 * (features + memory))
         detail: Tensor = self.conv(0.5 * (joined + skip))
+        if detail.shape[1] > 3:
+            detail, trust = detail.chunk(2, dim=1)
+            estimate = estimate + torch.sigmoid(trust) * (past - estimate)
         return estimate + detail
+
+
+def align(memory: Tensor, motion: Tensor) -> Tensor:
+    """Lay `memory` `(N, C, H, W)` where the scene is now: each pixel takes the one at its place + `motion`, linearly.
+
+    motion: `(N, 2, H, W)`, y and x in pixels. What comes from outside takes the nearest pixel inside.
+    """
+    height, width = memory.shape[2:]
+    y = torch.arange(height, device=memory.device, dtype=motion.dtype)[:, None] + motion[:, 0]
+    x = torch.arange(width, device=memory.device, dtype=motion.dtype) + motion[:, 1]
+    grid = torch.stack((2 * x / (width - 1) - 1, 2 * y / (height - 1) - 1), dim=-1)
+    return F.grid_sample(memory, grid, mode="bilinear", padding_mode="border", align_corners=True)
 
 
 class J4RNetStep(nn.Module):
     """One frame step of J4R-Net. This is the module that is exported as a step graph; it holds all the weights.
 
-    With `stages` 0, all that it knows of the frame is the frame, as in the paper. With more, that many stages of SAPNet
-    clean each frame first: the extractor sees both pictures, and what the memory adds is added to SAPNet's estimate.
+    With `stages` 0, all that it knows of the frame is the frame, and the memory says the rest, as in the paper. With
+    more, that many stages of SAPNet clean each frame first: the extractor sees frame, estimate and the background
+    before, and the joint net chooses between the latter two. In both, the memory is first laid where the scene is now;
+    without motion it stays where it was.
     """
 
     def __init__(self, stages: int = 0) -> None:
         super().__init__()
         self.stages = stages
         self.first = SAPNetStage() if stages else None
-        self.conv0 = conv3x3(6 if stages else 3, WIDTH)
+        self.conv0 = conv3x3(9 if stages else 3, WIDTH)
         self.extractor = nn.Sequential(*(ResidualUnit(WIDTH) for _ in range(EXTRACTOR_UNITS)))
         self.degradation = DegradationNet()
         self.fusion = FusionNet()
         self.removal = PictureHead()
         self.reconstruction = PictureHead()
-        self.joint = JointNet()
-        if stages:
-            # Training starts from SAPNet's pictures, and not from those with noise on them.
-            for weight in self.joint.conv.parameters():
-                nn.init.zeros_(weight)
+        self.joint = JointNet(recalls=stages > 0)
 
-    def forward(self, frame: Tensor, memory: Tensor) -> FrameOutputs:
-        """Take a rainy frame `(N, 3, H, W)` in [0, 1] and the memory `(N, 64, H, W)` of the frame before."""
-        estimate, skip, features = self._look(frame)
+    def forward(self, frame: Tensor, memory: Tensor, motion: Tensor) -> FrameOutputs:
+        """Take a rainy frame `(N, 3, H, W)` in [0, 1], the memory `(N, 67, H, W)` of the frame before, and the motion.
+
+        motion: `(N, 2, H, W)`, where in the frame before was what is here, see `align`.
+        """
+        memory, past = align(memory, motion).split((WIDTH, 3), dim=1)
+        estimate, skip, features = self._look(frame, past)
         logits, degradation = self.degradation(memory, features)
         memory = self.fusion(features, memory, degradation)
-        background = self.joint(estimate, features, memory, skip)
-        return FrameOutputs(background, self.removal(features), logits, self.reconstruction(memory), memory)
+        background = self.joint(estimate, past, features, memory, skip)
+        state = torch.cat((memory, background), dim=1)
+        return FrameOutputs(background, self.removal(features), logits, self.reconstruction(memory), state)
 
     def single_frame(self, frame: Tensor) -> tuple[Tensor, Tensor]:
         """The path without memory, which is trained first: the background and the streaks of one frame."""
-        estimate, skip, features = self._look(frame)
+        past = torch.zeros_like(frame)
+        estimate, skip, features = self._look(frame, past)
         # With H = F the joint net sees ½ (F + F): features of the scale that it meets later.
-        return self.joint(estimate, features, features, skip), self.removal(features)
+        return self.joint(estimate, past, features, features, skip), self.removal(features)
 
-    def _look(self, frame: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What the frame alone says: the first estimate, the long skip, and the features F."""
+    def _look(self, frame: Tensor, past: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What is seen without the memory H: the first estimate, the long skip, and the features F."""
         if self.first is None:
             estimate, skip = frame, self.conv0(frame)
         else:
             estimate = clean(self.first, frame, self.stages)[-1]
-            skip = self.conv0(torch.cat((frame, estimate), dim=1))
+            skip = self.conv0(torch.cat((frame, estimate, past), dim=1))
         return estimate, skip, self.extractor(skip)
 
     @staticmethod
     def start(frame: Tensor) -> Tensor:
-        """The memory before the first frame: zeros, `(N, 64, H, W)`."""
-        return frame.new_zeros(frame.shape[0], WIDTH, *frame.shape[2:])
+        """The memory before the first frame: zeros, `(N, 67, H, W)`."""
+        return frame.new_zeros(frame.shape[0], STATE, *frame.shape[2:])
 
 
 class J4RNet(nn.Module):
@@ -175,11 +208,15 @@ class J4RNet(nn.Module):
         self.options = {"stages": stages} if stages else {}
         self.step = J4RNetStep(stages)
 
-    def forward(self, clip: Tensor, memory: Tensor | None = None) -> list[FrameOutputs]:
-        """Clean `clip`, `(N, T, 3, H, W)` RGB in [0, 1]; returns one `FrameOutputs` per frame, in order."""
+    def forward(self, clip: Tensor, memory: Tensor | None = None, motion: Tensor | None = None) -> list[FrameOutputs]:
+        """Clean `clip`, `(N, T, 3, H, W)` RGB in [0, 1]; returns one `FrameOutputs` per frame, in order.
+
+        motion: `(N, T, 2, H, W)`, from each frame to the one before, see `align`; none if it is left out.
+        """
         memory = self.step.start(clip[:, 0]) if memory is None else memory
+        motion = torch.zeros_like(clip[:, :, :2]) if motion is None else motion
         outputs: list[FrameOutputs] = []
-        for frame in clip.unbind(dim=1):
-            outputs.append(self.step(frame, memory))
+        for frame, moved in zip(clip.unbind(dim=1), motion.unbind(dim=1), strict=True):
+            outputs.append(self.step(frame, memory, moved))
             memory = outputs[-1].memory
         return outputs

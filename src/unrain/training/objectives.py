@@ -8,10 +8,10 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor, nn
 
+from unrain.data.batches import Batch
 from unrain.errors import RecipeError
 from unrain.networks.j4rnet import J4RNet
 from unrain.networks.sapnet import SAPNet
-from unrain.rain.compose import RainyFrames
 from unrain.training.features import Backbone, Segmenter
 from unrain.training.losses.charbonnier import charbonnier
 from unrain.training.losses.contrastive import contrastive_loss
@@ -92,10 +92,10 @@ class PictureLoss(nn.Module):
         return total
 
 
-Objective = Callable[[nn.Module, RainyFrames, int, PictureLoss], Tensor]
+Objective = Callable[[nn.Module, Batch, int, PictureLoss], Tensor]
 
 
-def sapnet_objective(network: nn.Module, batch: RainyFrames, stages: int, loss: PictureLoss) -> Tensor:
+def sapnet_objective(network: nn.Module, batch: Batch, stages: int, loss: PictureLoss) -> Tensor:
     """The picture loss of the stages, see `Losses.earlier`, as a weighted mean."""
     assert isinstance(network, SAPNet)
     rainy, clean = (frames.flatten(0, 1).contiguous(memory_format=torch.channels_last) for frames in batch[:2])
@@ -106,7 +106,7 @@ def sapnet_objective(network: nn.Module, batch: RainyFrames, stages: int, loss: 
     return total
 
 
-def j4rnet_single_objective(network: nn.Module, batch: RainyFrames, frames: int, loss: PictureLoss) -> Tensor:
+def j4rnet_single_objective(network: nn.Module, batch: Batch, frames: int, loss: PictureLoss) -> Tensor:
     """The single-frame path: the background, and the streaks with the weight λ_r of the paper."""
     assert isinstance(network, J4RNet)
     rainy, clean, streaks = (part.flatten(0, 1).contiguous(memory_format=torch.channels_last) for part in batch[:3])
@@ -115,14 +115,14 @@ def j4rnet_single_objective(network: nn.Module, batch: RainyFrames, frames: int,
     return joint + REMOVE * removal_loss(removed, streaks)
 
 
-def j4rnet_objective(network: nn.Module, batch: RainyFrames, frames: int, loss: PictureLoss) -> Tensor:
+def j4rnet_objective(network: nn.Module, batch: Batch, frames: int, loss: PictureLoss) -> Tensor:
     """l_joint + λ_d l_detect + λ_c l_rect + λ_r l_removal (J4R-Net), averaged over the frames.
 
     l_joint is the picture loss; the paper's is the squared error.
     """
     assert isinstance(network, J4RNet)
     total = batch.rainy.new_zeros(())
-    for time, out in enumerate(network(batch.rainy)):
+    for time, out in enumerate(network(batch.rainy, motion=batch.motion)):
         clean = batch.background[:, time]
         total = total + loss(out.background, clean, batch.rainy[:, time])
         total = total + DETECT * detection_loss(out.logits, batch.degradation[:, time])

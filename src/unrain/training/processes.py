@@ -12,8 +12,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from unrain.data.batches import Batch
 from unrain.errors import RecipeError
-from unrain.rain.compose import RainyFrames
 from unrain.training.recipe import Recipe
 
 
@@ -36,9 +36,9 @@ class Processes:
         if uneven:
             raise RecipeError(f"a batch of {uneven[0]} cannot be shared evenly by {self.count} processes")
 
-    def part(self, batch: RainyFrames) -> RainyFrames:
+    def part(self, batch: Batch) -> Batch:
         """This process's part of a batch. Each renders the whole: so it is the same however many share it."""
-        return RainyFrames(*(layer[self.rank :: self.count] for layer in batch))
+        return Batch(*(layer[self.rank :: self.count] for layer in batch))
 
     def share(self, model: nn.Module) -> nn.Module:
         """The module whose gradients are the mean over all processes."""

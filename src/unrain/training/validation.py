@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from unrain.data.photos import clips, pictures, read_pixels
 from unrain.errors import MediaError
+from unrain.inference.motion import motion
 from unrain.networks.j4rnet import J4RNet
 from unrain.networks.sapnet import SAPNet
 from unrain.rain.render import render
@@ -51,26 +52,30 @@ class Validation:
         self._clean = clean.to(device)
         kinds = KINDS if recipe.mixture.rain == "mixed" else ("dry", recipe.mixture.rain)
         self._rainy = {kind: rainy(clean, kind).to(device) for kind in kinds}
+        self._motion = {kind: motions(wet).to(device) for kind, wet in self._rainy.items()} if video else {}
 
     @torch.inference_mode()
     def measure(self, network: nn.Module) -> Measured:
         """The quality of `network` on all of them."""
         quality, columns = {}, []
         for kind, wet in self._rainy.items():
-            results = torch.cat([self._cleaned(network, clip[None]) for clip in wet])
+            results = torch.cat([self._cleaned(network, kind, number) for number in range(len(wet))])
             results = (results.clamp(0, 1) * 255).round() / 255
             quality[kind] = _quality(results.flatten(0, 1), self._clean.flatten(0, 1))
             columns.append(torch.cat([wet[0, -1], results[0, -1], self._clean[0, -1]], dim=1))
         sheet = (torch.cat(columns, dim=2) * 255).byte().permute(1, 2, 0).cpu().numpy()
         return Measured(quality, sheet)
 
-    def _cleaned(self, network: nn.Module, clip: Tensor) -> Tensor:
-        """`(1, T, 3, H, W)` to the same."""
+    def _cleaned(self, network: nn.Module, kind: str, number: int) -> Tensor:
+        """One clip, `(1, T, 3, H, W)`."""
+        clip = self._rainy[kind][number : number + 1]
         if isinstance(network, SAPNet):
             estimates: list[Tensor] = network(clip.flatten(0, 1), self._stages)
             return estimates[-1].view_as(clip)
         assert isinstance(network, J4RNet)
-        return torch.stack([out.background for out in network(clip)], dim=1)
+        return torch.stack(
+            [out.background for out in network(clip, motion=self._motion[kind][number : number + 1])], dim=1
+        )
 
 
 def photo_pieces(folder: Path, count: int, size: tuple[int, int]) -> Tensor:
@@ -104,6 +109,15 @@ def rainy(clips: Tensor, kind: str) -> Tensor:
         return clips
     rained = [render(clip[None], kind, torch.Generator().manual_seed(seed)).rainy for seed, clip in enumerate(clips)]
     return (torch.cat(rained) * 255).round() / 255
+
+
+def motions(clips: Tensor) -> Tensor:
+    """How clips `(N, T, 3, H, W)` move, as the runtime estimates it: `(N, T, 2, H, W)`, 0 for the first frames."""
+    moved = torch.zeros_like(clips[:, :, :2])
+    for clip, motion_of_clip in zip(clips.cpu().permute(0, 1, 3, 4, 2).numpy(), moved, strict=True):
+        for time in range(1, len(clip)):
+            motion_of_clip[time] = torch.from_numpy(motion(clip[time - 1], clip[time]))
+    return moved
 
 
 def _quality(results: Tensor, truth: Tensor) -> tuple[float, float]:
