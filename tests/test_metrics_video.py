@@ -142,6 +142,10 @@ class TestErrors:
         with pytest.raises(UnrainError, match="flicker-blind needs a clip of 3 frames"):
             flicker_blind(still[:2])
 
+    def test_a_truth_that_is_needed(self, still: list[Pixels]) -> None:
+        with pytest.raises(UnrainError, match="flicker needs the clean frames; flicker-blind does without"):
+            flicker(still, None)
+
     def test_a_truth_of_another_length(self, still: list[Pixels]) -> None:
         with pytest.raises(UnrainError, match="as many frames"):
             warping(still, still[:3])

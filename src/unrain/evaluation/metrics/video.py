@@ -50,7 +50,7 @@ def warping(frames: Iterable[Pixels], truth: Iterable[Pixels] | None = None) -> 
     return _enough(errors, "warping", 2)
 
 
-def flicker(frames: Iterable[Pixels], truth: Iterable[Pixels]) -> list[float]:
+def flicker(frames: Iterable[Pixels], truth: Iterable[Pixels] | None) -> list[float]:
     """How much the error of each frame but the first differs from the error of the frame before.
 
         F_t = 255 · mean_i | (V_t(i) − G_t(i)) − (V_{t−1}(i) − G_{t−1}(i)) |
@@ -66,9 +66,11 @@ def flicker(frames: Iterable[Pixels], truth: Iterable[Pixels]) -> list[float]:
         Levels of 8 bits per frame from the second on; 0 is steady.
 
     Raises:
-        UnrainError: there are too few frames, or sizes or counts differ.
+        UnrainError: there is no truth, there are too few frames, or sizes or counts differ.
         ValueError: a frame is not `(H, W, 3)` of floats.
     """
+    if truth is None:
+        raise UnrainError("flicker needs the clean frames; flicker-blind does without")
     errors = (frame - np.asarray(guide, np.float64) for frame, guide in _guided(frames, truth))
     return _enough([255 * float(np.mean(np.abs(now - before))) for before, now in pairwise(errors)], "flicker", 2)
 
