@@ -1,4 +1,4 @@
-"""The structural similarity of two batches, differentiable. The metric, torch-free, is in `evaluation/metrics.py`."""
+"""The structural similarity of two batches, differentiable. The metric is `evaluation.metrics.ssim`, torch-free."""
 
 from __future__ import annotations
 
