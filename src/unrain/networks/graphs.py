@@ -18,7 +18,11 @@ from torch import Tensor, nn
 
 from unrain.errors import WeightsError
 from unrain.networks.j4rnet import J4RNet, J4RNetStep
-from unrain.networks.sapnet import SAPNet, SAPNetStage, StageState
+from unrain.networks.prenet import PReNet
+from unrain.networks.progressive import ProgressiveStage, StageState
+from unrain.networks.sapnet import SAPNet
+
+Network = SAPNet | J4RNet | PReNet
 
 
 class J4RNetGraph(nn.Module):
@@ -34,10 +38,10 @@ class J4RNetGraph(nn.Module):
         return out.background, out.streaks, out.degradation, out.detail, out.memory
 
 
-class SAPNetGraph(nn.Module):
-    """The stage, under the parameter names of the whole network."""
+class StageGraph(nn.Module):
+    """The stage of a progressive network, under the parameter names of the whole network."""
 
-    def __init__(self, stage: SAPNetStage) -> None:
+    def __init__(self, stage: ProgressiveStage) -> None:
         super().__init__()
         self.stage = stage
 
@@ -54,15 +58,17 @@ class Signature:
     outputs: tuple[str, ...]
 
 
+STAGE = Signature({"rainy": 3, "estimate": 3, "h": 32, "c": 32}, ("estimate_next", "h_next", "c_next"))
 SIGNATURES: Mapping[str, Signature] = {
-    "sapnet": Signature({"rainy": 3, "estimate": 3, "h": 32, "c": 32}, ("estimate_next", "h_next", "c_next")),
+    "sapnet": STAGE,
     "j4rnet": Signature({"frame": 3, "memory": 64}, ("background", "streaks", "degradation", "detail", "memory_next")),
+    "prenet": STAGE,
 }
 
-NETWORKS: Mapping[str, type[SAPNet] | type[J4RNet]] = {"sapnet": SAPNet, "j4rnet": J4RNet}
+NETWORKS: Mapping[str, type[Network]] = {"sapnet": SAPNet, "j4rnet": J4RNet, "prenet": PReNet}
 
 
-def build(name: str, **options: Any) -> SAPNet | J4RNet:
+def build(name: str, **options: Any) -> Network:
     """A new network of this name, with random weights; `WeightsError` if there is none.
 
     `options` are the network's own: SAPNet's `dilations`, J4R-Net's `stages`.
@@ -75,13 +81,15 @@ def build(name: str, **options: Any) -> SAPNet | J4RNet:
 def graph_of(network: nn.Module) -> tuple[str, nn.Module]:
     """The network's name, and the module that computes its step graph; `WeightsError` if it has none."""
     if isinstance(network, SAPNet):
-        return "sapnet", SAPNetGraph(network.stage)
+        return "sapnet", StageGraph(network.stage)
+    if isinstance(network, PReNet):
+        return "prenet", StageGraph(network.stage)
     if isinstance(network, J4RNet):
         return "j4rnet", J4RNetGraph(network.step)
     raise WeightsError(f"{type(network).__name__} has no step graph")
 
 
-def read_network(path: Path) -> SAPNet | J4RNet:
+def read_network(path: Path) -> Network:
     """The network that a step graph of ours was exported from, with its weights in float32.
 
     Reads the file alone, never anything that it points to. Raises `WeightsError` if it is not a step graph of ours.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from unrain.errors import RecipeError
 from unrain.networks.j4rnet import J4RNet
-from unrain.networks.sapnet import SAPNet
+from unrain.networks.progressive import ProgressiveNetwork
 from unrain.rain.compose import RainyFrames
 from unrain.training.features import Features, Segmenter
 from unrain.training.losses.charbonnier import charbonnier
@@ -95,7 +95,7 @@ Objective = Callable[[nn.Module, RainyFrames, int, PictureLoss], Tensor]
 
 def sapnet_objective(network: nn.Module, batch: RainyFrames, stages: int, loss: PictureLoss) -> Tensor:
     """The picture loss of the stages, see `Losses.earlier`, as a weighted mean."""
-    assert isinstance(network, SAPNet)
+    assert isinstance(network, ProgressiveNetwork)
     rainy, clean = (frames.flatten(0, 1).contiguous(memory_format=torch.channels_last) for frames in batch[:2])
     estimates = network(rainy, stages)
     weights = [loss.weights.earlier ** (stages - 1 - stage) for stage in range(stages)]
