@@ -8,58 +8,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
+from layer_table import Array, Weights, conv, progressive, relu, sigmoid
 
 from unrain.errors import WeightsError
 from unrain.networks.graphs import build, load_weights
 from unrain.networks.j4rnet import J4RNet, J4RNetStep, align
-from unrain.networks.sapnet import SAPNet, clean, from_published
+from unrain.networks.progressive import clean
+from unrain.networks.sapnet import SAPNet, from_published
 
-Array = NDArray[np.float64]
 
-
-def sapnet_by_the_table(weights: dict[str, Array], rainy: Array, stages: int) -> list[Array]:
-    """SAPNet (3, H, W) in NumPy and float64, transcribed from the layer table, with the published names."""
-
-    def conv(x: Array, name: str, dilation: int = 1) -> Array:
-        kernel, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
-        _, height, width = x.shape
-        padded = np.pad(x, ((0, 0), (dilation, dilation), (dilation, dilation)))
-        out = np.zeros((len(kernel), height, width)) + bias[:, None, None]
-        for row in range(3):
-            for column in range(3):
-                top, left = row * dilation, column * dilation
-                window = padded[:, top : top + height, left : left + width]
-                out += np.tensordot(kernel[:, :, row, column], window, axes=1)
-        return out
-
-    def sigmoid(x: Array) -> Array:
-        return 1 / (1 + np.exp(-x))
-
+def sapnet_by_the_table(weights: Weights, rainy: Array, stages: int) -> list[Array]:
     def attention(x: Array, name: str) -> Array:
         w1, w2, w3 = (weights[f"{name}.{part}.weight"][:, :, 0, 0] for part in ("conv_du.0", "conv_du.2", "conv_1_1"))
         y = x.mean(axis=(1, 2))
-        gate = sigmoid(w2 @ np.maximum(w1 @ y, 0) + w3 @ y)
+        gate = sigmoid(w2 @ relu(w1 @ y) + w3 @ y)
         return np.asarray(x * gate[:, None, None])
 
-    h = c = np.zeros((32, *rainy.shape[1:]))
-    estimate, estimates = rainy, []
-    for _ in range(stages):
-        x = np.maximum(conv(np.concatenate((rainy, estimate)), "conv0.0"), 0)
-        x = np.concatenate((x, h))
-        i, f, o = (sigmoid(conv(x, f"conv_{gate}.0")) for gate in "ifo")
-        c = f * c + i * np.tanh(conv(x, "conv_g.0"))
-        h = o * np.tanh(c)
-        x = h
-        for unit, dilation in enumerate((1, 2, 4, 8, 16), start=1):
-            inner = x
-            for layer in (0, 3):
-                inner = conv(inner, f"res_conv{unit}.{layer}", dilation)
-                inner = np.maximum(attention(inner, f"res_conv{unit}.{layer + 1}"), 0)
-            x = np.maximum(x + inner, 0)
-        estimate = rainy + conv(x, "conv.0")
-        estimates.append(estimate)
-    return estimates
+    def unit(x: Array, number: int) -> Array:
+        for layer in (0, 3):
+            x = conv(weights, f"res_conv{number}.{layer}", x, dilation=2 ** (number - 1))
+            x = relu(attention(x, f"res_conv{number}.{layer + 1}"))
+        return x
+
+    return progressive(weights, rainy, stages, unit)
 
 
 def published(shared: Path) -> dict[str, torch.Tensor]:

@@ -18,7 +18,11 @@ from torch import Tensor, nn
 
 from unrain.errors import WeightsError
 from unrain.networks.j4rnet import STATE, J4RNet, J4RNetStep
-from unrain.networks.sapnet import SAPNet, SAPNetStage, StageState
+from unrain.networks.prenet import PReNet
+from unrain.networks.progressive import ProgressiveStage, StageState
+from unrain.networks.sapnet import SAPNet
+
+Network = SAPNet | J4RNet | PReNet
 
 
 class J4RNetGraph(nn.Module):
@@ -34,10 +38,10 @@ class J4RNetGraph(nn.Module):
         return out.background, out.streaks, out.degradation, out.detail, out.memory
 
 
-class SAPNetGraph(nn.Module):
-    """The stage, under the parameter names of the whole network."""
+class StageGraph(nn.Module):
+    """The stage of a progressive network, under the parameter names of the whole network."""
 
-    def __init__(self, stage: SAPNetStage) -> None:
+    def __init__(self, stage: ProgressiveStage) -> None:
         super().__init__()
         self.stage = stage
 
@@ -54,17 +58,19 @@ class Signature:
     outputs: tuple[str, ...]
 
 
+STAGE = Signature({"rainy": 3, "estimate": 3, "h": 32, "c": 32}, ("estimate_next", "h_next", "c_next"))
 SIGNATURES: Mapping[str, Signature] = {
-    "sapnet": Signature({"rainy": 3, "estimate": 3, "h": 32, "c": 32}, ("estimate_next", "h_next", "c_next")),
+    "sapnet": STAGE,
     "j4rnet": Signature(
         {"frame": 3, "memory": STATE, "motion": 2}, ("background", "streaks", "degradation", "detail", "memory_next")
     ),
+    "prenet": STAGE,
 }
 
-NETWORKS: Mapping[str, type[SAPNet] | type[J4RNet]] = {"sapnet": SAPNet, "j4rnet": J4RNet}
+NETWORKS: Mapping[str, type[Network]] = {"sapnet": SAPNet, "j4rnet": J4RNet, "prenet": PReNet}
 
 
-def build(name: str, **options: Any) -> SAPNet | J4RNet:
+def build(name: str, **options: Any) -> Network:
     """A new network of this name, with random weights; `WeightsError` if there is none.
 
     `options` are the network's own: SAPNet's `dilations`, J4R-Net's `stages`.
@@ -77,13 +83,15 @@ def build(name: str, **options: Any) -> SAPNet | J4RNet:
 def graph_of(network: nn.Module) -> tuple[str, nn.Module]:
     """The network's name, and the module that computes its step graph; `WeightsError` if it has none."""
     if isinstance(network, SAPNet):
-        return "sapnet", SAPNetGraph(network.stage)
+        return "sapnet", StageGraph(network.stage)
+    if isinstance(network, PReNet):
+        return "prenet", StageGraph(network.stage)
     if isinstance(network, J4RNet):
         return "j4rnet", J4RNetGraph(network.step)
     raise WeightsError(f"{type(network).__name__} has no step graph")
 
 
-def read_network(path: Path) -> SAPNet | J4RNet:
+def read_network(path: Path) -> Network:
     """The network that a step graph of ours was exported from, or that a run's .safetensors holds, in float32.
 
     Reads the file alone, never anything that it points to. Raises `WeightsError` if it is not a file of ours.
@@ -91,7 +99,7 @@ def read_network(path: Path) -> SAPNet | J4RNet:
     return _read_safetensors(path) if path.suffix == ".safetensors" else _read_graph(path)
 
 
-def _read_graph(path: Path) -> SAPNet | J4RNet:
+def _read_graph(path: Path) -> Network:
     try:
         model = onnx.load(path, load_external_data=False)
     except Exception as error:
@@ -104,7 +112,7 @@ def _read_graph(path: Path) -> SAPNet | J4RNet:
     return network
 
 
-def _read_safetensors(path: Path) -> SAPNet | J4RNet:
+def _read_safetensors(path: Path) -> Network:
     from safetensors import SafetensorError, safe_open
 
     try:

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unrain.networks.blocks import ResidualUnit, conv3x3
-from unrain.networks.sapnet import SAPNetStage, clean
+from unrain.networks.progressive import clean
+from unrain.networks.sapnet import SAPNetStage
 
 WIDTH = 64
 EXTRACTOR_UNITS = 4

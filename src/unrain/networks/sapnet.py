@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from unrain.errors import WeightsError
-from unrain.networks.blocks import ConvLSTM, conv3x3
+from unrain.networks.blocks import conv3x3
+from unrain.networks.progressive import WIDTH, ProgressiveNetwork, ProgressiveStage, rename
 
-WIDTH = 32
 DILATIONS = (1, 2, 4, 8, 16)
-STAGES = 6
 
 
 class ChannelResidualAttention(nn.Module):
@@ -53,71 +50,19 @@ class DilatedUnit(nn.Module):
         return torch.relu(x + unit)
 
 
-class StageState(NamedTuple):
-    """What one stage hands to the next.
-
-    `estimate` is the picture so far, `(N, 3, H, W)`; `h` and `c` are the ConvLSTM's state, `(N, 32, H, W)`.
-    """
-
-    estimate: Tensor
-    h: Tensor
-    c: Tensor
-
-
-class SAPNetStage(nn.Module):
-    """One stage of SAPNet. This is the module that is exported as a step graph; its weights are all of SAPNet's.
-
-    The features of cat(x, estimate) pass the ConvLSTM and five dilated units (d = 1, 2, 4, 8, 16); the last
-    convolution's output is added to the rainy picture: x^s = x + out.
-    """
+class SAPNetStage(ProgressiveStage):
+    """One stage of SAPNet: its units are dilated progressively (d = 1, 2, 4, 8, 16)."""
 
     def __init__(self, dilations: Sequence[int] = DILATIONS) -> None:
-        super().__init__()
-        self.conv0 = conv3x3(6, WIDTH)
-        self.lstm = ConvLSTM(WIDTH)
-        self.units = nn.ModuleList(DilatedUnit(WIDTH, dilation) for dilation in dilations)
-        self.conv = conv3x3(WIDTH, 3)
-
-    def forward(self, rainy: Tensor, estimate: Tensor, h: Tensor, c: Tensor) -> StageState:
-        """Take the rainy picture in [0, 1] and the state; give the next state. The estimate is not clipped."""
-        x = torch.relu(self.conv0(torch.cat((rainy, estimate), dim=1)))
-        h, c = self.lstm(x, h, c)
-        x = h
-        for unit in self.units:
-            x = unit(x)
-        return StageState(rainy + self.conv(x), h, c)
-
-    @staticmethod
-    def start(rainy: Tensor) -> StageState:
-        """The state before the first stage: the rainy picture itself, and zeros."""
-        zeros = torch.zeros_like(rainy[:, :1]).expand(-1, WIDTH, -1, -1)
-        return StageState(rainy, zeros, zeros)
+        super().__init__(DilatedUnit(WIDTH, dilation) for dilation in dilations)
 
 
-class SAPNet(nn.Module):
-    """The progressive recurrent network: one stage, repeated over the same picture."""
+class SAPNet(ProgressiveNetwork):
+    """The segmentation-aware progressive network."""
 
     def __init__(self, dilations: Sequence[int] = DILATIONS) -> None:
-        super().__init__()
-        self.options = {} if tuple(dilations) == DILATIONS else {"dilations": list(dilations)}
-        self.stage = SAPNetStage(dilations)
-
-    def forward(self, rainy: Tensor, stages: int = STAGES) -> list[Tensor]:
-        """Clean `rainy`, `(N, 3, H, W)` RGB in [0, 1].
-
-        Returns the estimate after each stage, the last one being the result; none is clipped to [0, 1].
-        """
-        return clean(self.stage, rainy, stages)
-
-
-def clean(stage: SAPNetStage, rainy: Tensor, stages: int) -> list[Tensor]:
-    """The estimates of so many repetitions of one stage, see `SAPNet`."""
-    state = stage.start(rainy)
-    estimates = []
-    for _ in range(stages):
-        state = stage(rainy, *state)
-        estimates.append(state.estimate)
-    return estimates
+        options = {} if tuple(dilations) == DILATIONS else {"dilations": list(dilations)}
+        super().__init__(SAPNetStage(dilations), options)
 
 
 def from_published(checkpoint: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -125,31 +70,14 @@ def from_published(checkpoint: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     Raises `WeightsError` naming every key that is missing or that we do not know.
     """
-    ours = dict(_published_names())
-    theirs = {key.removeprefix("module."): value for key, value in checkpoint.items()}
-    wanted = {name for names in ours.values() for name in names}
-    missing, extra = sorted(wanted - theirs.keys()), sorted(theirs.keys() - wanted)
-    if missing or extra:
-        parts = [f"{what}: {', '.join(keys)}" for what, keys in (("missing", missing), ("unknown", extra)) if keys]
-        raise WeightsError(f"this is not a SAPNet checkpoint; {'; '.join(parts)}")
-    # The four gates are published as four convolutions; here they are one, stacked on the output channels.
-    return {name: torch.cat([theirs[source] for source in sources]) for name, sources in ours.items()}
+    return rename(checkpoint, dict(_published_units()), "SAPNet")
 
 
-def _published_names() -> list[tuple[str, tuple[str, ...]]]:
-    """Pairs of our parameter name and the published names that make it up, in order."""
-    names: list[tuple[str, tuple[str, ...]]] = []
-    for part in ("weight", "bias"):
-        names.append((f"stage.conv0.{part}", (f"conv0.0.{part}",)))
-        names.append((f"stage.lstm.gates.{part}", tuple(f"conv_{gate}.0.{part}" for gate in "ifgo")))
-        names.append((f"stage.conv.{part}", (f"conv.0.{part}",)))
+def _published_units() -> Iterator[tuple[str, tuple[str, ...]]]:
     for index in range(len(DILATIONS)):
         for half, position in ((1, 0), (2, 3)):
             unit, theirs = f"stage.units.{index}", f"res_conv{index + 1}"
-            names += [(f"{unit}.conv{half}.{part}", (f"{theirs}.{position}.{part}",)) for part in ("weight", "bias")]
-            attention = (("squeeze", "conv_du.0"), ("excite", "conv_du.2"), ("residual", "conv_1_1"))
-            names += [
-                (f"{unit}.attention{half}.{ours}.weight", (f"{theirs}.{position + 1}.{published}.weight",))
-                for ours, published in attention
-            ]
-    return names
+            for part in ("weight", "bias"):
+                yield f"{unit}.conv{half}.{part}", (f"{theirs}.{position}.{part}",)
+            for ours, published in (("squeeze", "conv_du.0"), ("excite", "conv_du.2"), ("residual", "conv_1_1")):
+                yield f"{unit}.attention{half}.{ours}.weight", (f"{theirs}.{position + 1}.{published}.weight",)

@@ -25,7 +25,7 @@ OPSET = 20
 
 
 def export(network: nn.Module, path: Path) -> None:
-    """Write the step graph of a `SAPNet` or `J4RNet` to `path`.
+    """Write the step graph of a `SAPNet`, `J4RNet` or `PReNet` to `path`.
 
     Height and width are free, the batch is 1. Weights are stored as float16 and used as float32: half the size, for a
     rounding of one in 2000. Raises `WeightsError` for a network that has no step graph, or weights beyond float16.

@@ -6,7 +6,7 @@ Weights come from a file or their publishers. ResNet-101 is in `resnet.py`, the 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
@@ -84,12 +84,12 @@ PUBLISHED = {
 
 def vgg16(source: str) -> Features:
     """VGG-16 up to relu4_3, with the weights that `read_weights` finds."""
-    return _frozen(Features(), source)
+    return load_frozen(Features(), read_weights(source), source)
 
 
 def resnet101(source: str) -> ResNet:
     """ResNet-101 without its last layer, with the weights that `read_weights` finds."""
-    return _frozen(ResNet(), source)
+    return load_frozen(ResNet(), read_weights(source), source)
 
 
 def read_weights(source: str) -> dict[str, Tensor]:
@@ -112,9 +112,9 @@ def read_weights(source: str) -> dict[str, Tensor]:
     return checkpoint.load(Path(source))
 
 
-def _frozen(network: Net, source: str) -> Net:
+def load_frozen(network: Net, weights: Mapping[str, Tensor], source: str | Path) -> Net:
     """Fill a network with weights of whatever precision, and freeze it; `WeightsError` names the first that differs."""
-    weights, wanted = read_weights(source), network.state_dict()
+    wanted = network.state_dict()
     for name, value in wanted.items():
         if name not in weights or weights[name].shape != value.shape:
             raise WeightsError(f"{source}: {name} is missing or has another shape than {tuple(value.shape)}")

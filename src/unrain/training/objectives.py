@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from unrain.data.batches import Batch
 from unrain.errors import RecipeError
 from unrain.networks.j4rnet import J4RNet
-from unrain.networks.sapnet import SAPNet
+from unrain.networks.progressive import ProgressiveNetwork
 from unrain.training.features import Backbone, Segmenter
 from unrain.training.losses.charbonnier import charbonnier
 from unrain.training.losses.contrastive import contrastive_loss
@@ -97,7 +97,7 @@ Objective = Callable[[nn.Module, Batch, int, PictureLoss], Tensor]
 
 def sapnet_objective(network: nn.Module, batch: Batch, stages: int, loss: PictureLoss) -> Tensor:
     """The picture loss of the stages, see `Losses.earlier`, as a weighted mean."""
-    assert isinstance(network, SAPNet)
+    assert isinstance(network, ProgressiveNetwork)
     rainy, clean = (frames.flatten(0, 1).contiguous(memory_format=torch.channels_last) for frames in batch[:2])
     estimates = network(rainy, stages)
     weights = [loss.weights.earlier ** (stages - 1 - stage) for stage in range(stages)]

@@ -92,7 +92,7 @@ def vgg_network(weights: Path | None = None) -> Features:
 def _vgg_network(file: Path) -> Features:
     from unrain.training.features import vgg16
 
-    return vgg16(file)
+    return vgg16(str(file))
 
 
 def lpips_network(folder: Path | None = None) -> tuple[Features, list[Tensor]]:

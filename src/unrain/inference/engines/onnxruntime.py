@@ -1,4 +1,4 @@
-"""ONNX Runtime on the processor: runs everywhere. Only this file imports it."""
+"""ONNX Runtime on the processor: runs everywhere. Only this file runs step graphs with it."""
 
 from __future__ import annotations
 
