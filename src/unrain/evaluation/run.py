@@ -381,8 +381,8 @@ class _Run:
 
     def _show(self, work: _Item) -> None:
         """Keep the picture of a finished item if it is among the best or the worst."""
-        examined = next((method.label for method in self._methods if method.label != RAINY), RAINY)
-        if not {RAINY, examined} <= work.values.keys() or examined not in work.results:
+        examined = next((method.label for method in self._methods if method.label != RAINY), None)
+        if examined not in work.results or not {RAINY, examined} <= work.values.keys():
             return
         before, after = (float(np.mean(work.values[label])) for label in (RAINY, examined))
         sign = 1 if self._metrics[work.copy.suite.name][0].better == "higher" else -1

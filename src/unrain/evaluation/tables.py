@@ -95,7 +95,8 @@ def _cell(mean: Mean | None, rank: Rank, metric: MetricFacts, suite: SuiteFacts)
 
 def number(value: float, digits: int) -> str:
     """A value as it is printed."""
-    return f"{value:.{digits}f}" if math.isfinite(value) else "∞" if value > 0 else "−∞"
+    text = f"{value:.{digits}f}" if not math.isinf(value) else "∞" if value > 0 else "-∞"
+    return text.replace("-", "−")
 
 
 def show(table: Table, console: Console) -> None:
@@ -103,12 +104,18 @@ def show(table: Table, console: Console) -> None:
     left = list(table.groups)
     while left:
         groups = [left.pop(0)]
-        while left and console.measure(_rich(table, [*groups, left[0]])).maximum <= console.width:
+        while left and _width(_rich(table, [*groups, left[0]]), console) <= console.width:
             groups.append(left.pop(0))
         console.print(_rich(table, groups))
         console.print()
     for note in table.notes:
         console.print(note, style="dim")
+
+
+def _width(drawn: RichTable, console: Console) -> int:
+    from rich.measure import Measurement
+
+    return Measurement.get(console, console.options.update(max_width=10_000), drawn).maximum
 
 
 def _rich(table: Table, groups: Sequence[Group]) -> RichTable:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from statistics import mean, median
+from typing import NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -16,37 +17,54 @@ from unrain.evaluation.examples import Example
 from unrain.evaluation.methods import RAINY
 from unrain.evaluation.report import plots
 from unrain.evaluation.report.pictures import Sheet, sheet
-from unrain.evaluation.report.plots import NARROW, WIDE, Point, Series
+from unrain.evaluation.report.plots import Point, Series
 from unrain.evaluation.results import Evaluation, MetricFacts, SuiteFacts
 from unrain.evaluation.run import Outcome
 from unrain.evaluation.tables import number, table
 
 _COLOURS = 6
 _CLIPS_PLOTTED = 12
+_TITLES = 4
+# Fewer pictures make no distribution.
+_FEW = 3
 
 
 class Plot(NamedTuple):
-    """A plot, drawn once for a desk and once for a telephone."""
+    """A plot and what it shows."""
 
     title: str
-    wide: Markup
-    narrow: Markup
+    svg: Markup
+
+
+class Spread(NamedTuple):
+    """How one method's values, or gains, are spread over the pictures. worst: the name of the smallest one's."""
+
+    method: str
+    mean: str
+    median: str
+    smallest: str
+    worst: str
+    below: str
 
 
 class Shown(NamedTuple):
     """One example: what it is called, how it was chosen, its values by method, its pictures."""
 
     title: str
+    best: bool
     why: str
     values: tuple[tuple[str, str], ...]
     sheet: Sheet
 
 
 class Section(NamedTuple):
-    """What the page says of one suite."""
+    """What the page says of one suite. metric: the one that plots and examples speak of."""
 
     suite: SuiteFacts
-    plots: tuple[Plot, ...]
+    metric: MetricFacts
+    gains: Plot | None
+    spreads: tuple[Spread, ...]
+    clips: tuple[Plot, ...]
     speed: Plot | None
     examples: tuple[Shown, ...]
 
@@ -66,20 +84,22 @@ def to_html(outcome: Outcome) -> str:
         loader=PackageLoader(__name__, "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.globals["colour"] = lambda label: _colour(evaluation, label)
-    sections = tuple(_section(evaluation, suite, outcome.examples.get(suite.name, ())) for suite in evaluation.suites)
     return environment.get_template("page.html").render(
         title=_title(evaluation),
         time=datetime.fromisoformat(evaluation.about["time"]),
         evaluation=evaluation,
         table=table(evaluation),
-        sections=sections,
-        timings=tuple(_timings(evaluation)),
+        sections=[_section(evaluation, suite, outcome.examples.get(suite.name, ())) for suite in evaluation.suites],
+        timings=list(_timings(evaluation)),
         seconds=_seconds(evaluation.about["seconds"]),
     )
 
 
 def _title(evaluation: Evaluation) -> str:
-    *others, last = (suite.title for suite in evaluation.suites)
+    titles = [suite.title for suite in evaluation.suites]
+    if len(titles) > _TITLES:
+        titles[_TITLES - 1 :] = [f"{len(titles) - _TITLES + 1} more sets"]
+    *others, last = titles
     return f"{', '.join(others)} and {last}" if others else last
 
 
@@ -91,70 +111,87 @@ def _colour(evaluation: Evaluation, label: str) -> int:
 
 def _section(evaluation: Evaluation, suite: SuiteFacts, examples: Sequence[Example]) -> Section:
     metric = evaluation.metric(suite.metrics[0])
-    drawn = tuple(_plots(evaluation, suite, metric))
+    gained = _gained(evaluation, suite, metric) if len(suite.items) >= _FEW else {}
     return Section(
         suite,
-        drawn,
+        metric,
+        _gains(evaluation, suite, metric, gained),
+        tuple(_spread(suite, metric, label, values) for label, values in gained.items()),
+        tuple(_clips(evaluation, suite, metric)),
         _speed(evaluation, suite, metric),
         tuple(
-            _shown(evaluation, suite, metric, example, place, len(examples)) for place, example in enumerate(examples)
+            _shown(evaluation, suite, metric, example, place < (len(examples) + 1) // 2)
+            for place, example in enumerate(examples)
         ),
     )
 
 
-def _plots(evaluation: Evaluation, suite: SuiteFacts, metric: MetricFacts) -> Iterator[Plot]:
-    if suite.kind == "clips" and not metric.clip:
-        for clip in suite.items[:_CLIPS_PLOTTED]:
-            yield _along(evaluation, suite, metric, clip)
-        return
-    series = list(_gains(evaluation, suite, metric))
-    if not series:
-        return
-    title = f"{metric.label} of each picture" if suite.truth == "itself" else f"Gain in {metric.label} of each picture"
-    unit = _unit(metric) if suite.truth == "itself" else f"gain, {_unit(metric)}"
-    draw = plots.sorted_values if suite.truth == "itself" else plots.gains
-    yield _plot(title, lambda width: draw(series, unit, width))
-
-
-def _gains(evaluation: Evaluation, suite: SuiteFacts, metric: MetricFacts) -> Iterator[Series]:
-    """What each method gained on each picture; where nothing can be gained, the values themselves."""
+def _gained(evaluation: Evaluation, suite: SuiteFacts, metric: MetricFacts) -> dict[str, dict[str, float]]:
+    """What each method gained on each picture; the values themselves where there is no rain to lose."""
     before = evaluation.per_item(suite.name, RAINY, metric.name)
     sign = 1 if metric.better == "higher" else -1
+    gained = {}
     for label in _labels(evaluation):
         values = evaluation.per_item(suite.name, label, metric.name)
         if suite.truth != "itself":
             values = {item: sign * (value - before[item]) for item, value in values.items() if item in before}
         if values:
-            points = [Point(0, value, item) for item, value in values.items()]
-            yield Series(label, _colour(evaluation, label), points)
+            gained[label] = values
+    return gained
 
 
-def _along(evaluation: Evaluation, suite: SuiteFacts, metric: MetricFacts, clip: str) -> Plot:
-    series = []
-    for label in (RAINY, *_labels(evaluation)):
-        values = evaluation.per_frame(suite.name, label, metric.name)
-        frames = [(frame, value) for (item, frame), value in values.items() if item == clip]
-        points = [Point(place, value, f"{clip}/{frame}") for place, (frame, value) in enumerate(frames)]
-        if points:
-            series.append(Series(label, _colour(evaluation, label), points))
-    return _plot(f"{metric.label} along {clip}", lambda width: plots.along(series, _unit(metric), width))
+def _gains(
+    evaluation: Evaluation, suite: SuiteFacts, metric: MetricFacts, gained: Mapping[str, Mapping[str, float]]
+) -> Plot | None:
+    if not gained:
+        return None
+    series = [
+        Series(label, _colour(evaluation, label), [Point(0, value, item) for item, value in values.items()])
+        for label, values in gained.items()
+    ]
+    each = "clip" if suite.kind == "clips" else "picture"
+    if suite.truth == "itself":
+        return _plot(f"{metric.label} of each {each} to its input", plots.sorted_values(series, _unit(metric)))
+    return _plot(f"Gain of each {each} in {metric.label}", plots.gains(series, f"gain, {_unit(metric)}"))
+
+
+def _spread(suite: SuiteFacts, metric: MetricFacts, label: str, values: Mapping[str, float]) -> Spread:
+    worst = min(values, key=lambda item: values[item])
+    below = sum(value < 0 for value in values.values())
+    sign = "" if suite.truth == "itself" else "+"
+    figures = (mean(values.values()), median(values.values()), values[worst])
+    average, middle, smallest = (f"{sign if value > 0 else ''}{number(value, metric.digits)}" for value in figures)
+    return Spread(label, average, middle, smallest, worst, f"{below} of {len(values)}")
+
+
+def _clips(evaluation: Evaluation, suite: SuiteFacts, metric: MetricFacts) -> Iterator[Plot]:
+    """Values along the frames of each clip, the rainy input's as well."""
+    if suite.kind != "clips" or metric.clip:
+        return
+    for clip in suite.items[:_CLIPS_PLOTTED]:
+        series = []
+        for label in (RAINY, *_labels(evaluation)):
+            values = evaluation.per_frame(suite.name, label, metric.name)
+            frames = [(frame, value) for (item, frame), value in values.items() if item == clip]
+            points = [Point(place, value, f"{label}, {frame}") for place, (frame, value) in enumerate(frames)]
+            if points:
+                series.append(Series(label, _colour(evaluation, label), points))
+        yield _plot(f"{metric.label} along {clip}", plots.along(series, _unit(metric)))
 
 
 def _speed(evaluation: Evaluation, suite: SuiteFacts, metric: MetricFacts) -> Plot | None:
     series = []
     for label in _labels(evaluation):
-        seconds, mean = evaluation.seconds(suite.name, label), evaluation.mean(suite, label, metric.name)
-        if seconds is not None and mean is not None:
-            point = Point(seconds, mean.value, f"{label}, {seconds:.2f} s")
+        seconds, average = evaluation.seconds(suite.name, label), evaluation.mean(suite, label, metric.name)
+        if seconds is not None and average is not None:
+            point = Point(seconds, average.value, f"{label}, {seconds:.2f} s")
             series.append(Series(label, _colour(evaluation, label), [point]))
-    if len(series) < 2:
-        return None
-    return _plot(f"{metric.label} beside speed", lambda width: plots.speed(series, _unit(metric), width))
+    return _plot(f"{metric.label} on {suite.title}", plots.speed(series, _unit(metric))) if len(series) > 1 else None
 
 
-def _plot(title: str, draw: Any) -> Plot:
+def _plot(title: str, svg: str) -> Plot:
     # The drawings escape every name that they hold.
-    return Plot(title, Markup(draw(WIDE)), Markup(draw(NARROW)))  # noqa: S704
+    return Plot(title, Markup(svg))  # noqa: S704
 
 
 def _unit(metric: MetricFacts) -> str:
@@ -165,20 +202,16 @@ def _labels(evaluation: Evaluation) -> list[str]:
     return [method.label for method in evaluation.methods if method.label != RAINY]
 
 
-def _shown(
-    evaluation: Evaluation, suite: SuiteFacts, metric: MetricFacts, example: Example, place: int, count: int
-) -> Shown:
-    first = _labels(evaluation)[0] if _labels(evaluation) else RAINY
-    side = "best" if place < (count + 1) // 2 else "worst"
-    what = f"{number(example.gain, metric.digits)} of {first}"
-    why = f"among the {side}: {metric.label} {what}" if suite.truth == "itself" else f"among the {side}: gain {what}"
+def _shown(evaluation: Evaluation, suite: SuiteFacts, metric: MetricFacts, example: Example, best: bool) -> Shown:
+    what = metric.label if suite.truth == "itself" else f"gain in {metric.label}"
+    why = f"{what} of {_labels(evaluation)[0]}: {number(example.gain, metric.digits)}"
     values = []
     for label in (RAINY, *_labels(evaluation)):
         value = evaluation.per_item(suite.name, label, metric.name).get(example.item)
         if value is not None:
             values.append((label, number(value, metric.digits)))
     title = example.item if suite.kind == "photos" else f"{example.item}, frame {example.frame}"
-    return Shown(title, why, tuple(values), sheet(example))
+    return Shown(title, best, why, tuple(values), sheet(example))
 
 
 def _timings(evaluation: Evaluation) -> Iterator[Timing]:
@@ -186,14 +219,10 @@ def _timings(evaluation: Evaluation) -> Iterator[Timing]:
         if not method.timed:
             continue
         about = method.about
-        engine = f"{about['engine']}, {about['precision']}"
-        if "stages" in about:
-            engine += f", {about['stages']} stage{'s' if about['stages'] > 1 else ''}"
-        cells = []
-        for suite in evaluation.suites:
-            seconds = evaluation.seconds(suite.name, method.label)
-            cells.append("–" if seconds is None else f"{seconds:.2f}" if seconds >= 0.1 else f"{seconds:.4f}")
-        yield Timing(method.label, engine, tuple(cells))
+        stages = f", {about['stages']} stage{'s' if about['stages'] > 1 else ''}" if "stages" in about else ""
+        times = [evaluation.seconds(suite.name, method.label) for suite in evaluation.suites]
+        cells = ["–" if each is None else f"{each:.2f}" if each >= 0.1 else f"{each:.4f}" for each in times]
+        yield Timing(method.label, f"{about['engine']}, {about['precision']}{stages}", tuple(cells))
 
 
 def _seconds(seconds: Mapping[str, float]) -> str:

@@ -160,11 +160,11 @@ SUITES: Mapping[str, Suite] = {
             "https://github.com/hotndy/SPAC-SupplementaryMaterials",
         ),
         Suite(
-            "kodak", "Kodak, do no harm", "photos", "itself", 24, (_DRY,), ("kodak", "kodak24"),
+            "kodak", "Kodak without rain", "photos", "itself", 24, (_DRY,), ("kodak", "kodak24"),
             _HARMLESS, "https://r0k.us/graphics/kodak/",
         ),
         Suite(
-            "dry", "Clean photos, do no harm", "photos", "itself", None, (_DRY,), ("dry",),
+            "dry", "Photos without rain", "photos", "itself", None, (_DRY,), ("dry",),
             _HARMLESS, "any photos without rain",
         ),
     )
