@@ -29,6 +29,15 @@ Bytes = NDArray[np.uint8]
 Result = Bytes | UnrainError
 """What became of one frame: an 8-bit picture, as a file would hold it, or why there is none."""
 
+
+class MissingResult(MediaError):
+    """A folder of results lacks this one; `name` is the rainy picture's."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no result for {name}")
+        self.name = name
+
+
 RAINY = "rainy"
 PUBLISHED_STAGES = 6
 """How often the papers of SAPNet and PReNet repeat their stage."""
@@ -144,7 +153,7 @@ class ResultsMethod:
             self._files[folder] = _index(folder)
         clip = _clip_key(item.name) if suite.kind == "clips" else ""
         for frame, picture in zip(item.frames, pictures, strict=True):
-            yield _result(self._files[folder], folder, clip, frame, picture)
+            yield _result(self._files[folder], clip, frame, picture)
 
     def _folder_of(self, suite: Suite) -> Path:
         names = {name.casefold() for name in (suite.name, suite.title, *suite.folders)}
@@ -167,11 +176,11 @@ def _clip_key(name: str) -> str:
     return re.sub(r"_(rain|rainy|gt|clean|derained)$", "", name.casefold())
 
 
-def _result(files: Mapping[tuple[str, str], Path], folder: Path, clip: str, frame: Frame, picture: Bytes) -> Result:
+def _result(files: Mapping[tuple[str, str], Path], clip: str, frame: Frame, picture: Bytes) -> Result:
     names = [same_key(path.stem) for path in frame.files] + [frame.key]
     path = next((files[clip, name] for name in names if (clip, name) in files), None)
     if path is None:
-        return MediaError(f"{folder}: has no result for {clip + '/' if clip else ''}{frame.rainy.name}")
+        return MissingResult(f"{clip}/{frame.name}" if clip else frame.name)
     try:
         result = to_uint8(read_picture(path).pixels)
     except MediaError as error:

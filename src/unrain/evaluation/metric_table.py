@@ -5,10 +5,11 @@ What a number means is in this table; how it is computed is in `metrics.py`, and
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 from unrain.errors import UnrainError
 from unrain.evaluation.metrics import psnr, ssim
@@ -16,11 +17,13 @@ from unrain.evaluation.metrics import psnr, ssim
 
 @dataclass(frozen=True)
 class Metric:
-    """One way to measure a picture or a clip.
+    """One way to measure a result.
 
-    bounds: the worst and the best value. convention: on what it is computed. source: who defined it. truth: whether it
-    needs the ground truth. clip: whether it needs all frames of a clip. digits: after the point, in a table. measure
-    takes the picture (or the list of frames) and, where it needs one, the truth: `(H, W, 3)` floats, RGB in [0, 1].
+    bounds: the lowest and the highest value. convention: what else must be said for the number to be compared with
+    others. source: who defined it. truth: whether it needs the clean picture. clip: whether it measures a clip of
+    frames rather than one picture. digits: decimals worth printing. measure: takes a picture, `(H, W, 3)` floats, RGB
+    in [0, 1], and the truth if it needs one; of clips, it takes the frames and the true ones, or None. prepare: reads
+    what it needs; `UnrainError` says what is missing.
     """
 
     name: str
@@ -32,58 +35,27 @@ class Metric:
     truth: bool
     clip: bool
     digits: int
-    measure: Callable[..., Any]
+    measure: Callable[..., float]
+    prepare: Callable[[], object] = lambda: None
 
 
-_LUMA = "BT.601 luma as MATLAB's rgb2ycbcr gives it, of 8-bit pictures"
-_RGB = "all three channels of 8-bit pictures"
+def _fidelity(name: str, label: str, lowest: float, highest: float, convention: str, source: str) -> Metric:
+    measure = partial(psnr if label == "PSNR" else ssim, convention="y" if name.endswith("-y") else "rgb")
+    digits = 2 if label == "PSNR" else 4
+    return Metric(name, label, "higher", (lowest, highest), convention, source, True, False, digits, measure)
+
+
+_DECIBELS = "10 log10(255² / MSE)"
+_WANG = "Wang et al., IEEE TIP 2004"
 _WINDOW = "11×11 Gaussian, σ = 1.5, 'valid' borders"
-_PSNR = "10 log10(255² / MSE)"
-_SSIM = "Wang et al., IEEE TIP 2004"
-_INFINITE = float("inf")
 
 METRICS: Mapping[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric(
-            "psnr-y", "PSNR y", "higher", (0, _INFINITE), _LUMA, _PSNR, True, False, 2, partial(psnr, convention="y")
-        ),
-        Metric(
-            "psnr-rgb",
-            "PSNR rgb",
-            "higher",
-            (0, _INFINITE),
-            _RGB,
-            _PSNR,
-            True,
-            False,
-            2,
-            partial(psnr, convention="rgb"),
-        ),
-        Metric(
-            "ssim-y",
-            "SSIM y",
-            "higher",
-            (-1, 1),
-            f"{_LUMA}; {_WINDOW}",
-            _SSIM,
-            True,
-            False,
-            4,
-            partial(ssim, convention="y"),
-        ),
-        Metric(
-            "ssim-rgb",
-            "SSIM rgb",
-            "higher",
-            (-1, 1),
-            f"mean over {_RGB}; {_WINDOW}",
-            _SSIM,
-            True,
-            False,
-            4,
-            partial(ssim, convention="rgb"),
-        ),
+        _fidelity("psnr-y", "PSNR", 0, math.inf, "dB, BT.601 luma as MATLAB's rgb2ycbcr, 8-bit range", _DECIBELS),
+        _fidelity("psnr-rgb", "PSNR", 0, math.inf, "dB, one error over RGB, 8-bit range", _DECIBELS),
+        _fidelity("ssim-y", "SSIM", -1, 1, f"BT.601 luma as MATLAB's rgb2ycbcr, {_WINDOW}", _WANG),
+        _fidelity("ssim-rgb", "SSIM", -1, 1, f"mean over RGB, {_WINDOW}", _WANG),
     )
 }
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from unrain.errors import EngineError, UnrainError, WeightsError
 from unrain.evaluation.examples import Example, Examples
-from unrain.evaluation.methods import RAINY, Bytes, Method, Rainy
+from unrain.evaluation.methods import RAINY, Bytes, Method, MissingResult, Rainy
 from unrain.evaluation.metric_table import METRICS, Metric, find
 from unrain.evaluation.provenance import provenance
 from unrain.evaluation.results import Evaluation, MethodFacts, MetricFacts, Score, SuiteFacts
@@ -31,6 +31,7 @@ DEFAULT_METRICS = ("psnr-y", "ssim-y", "psnr-rgb", "ssim-rgb")
 DEFAULT_METRICS_WITHOUT_TRUTH = ("brisque", "niqe")
 _FRAMES_KEPT = 12
 _WAITING = 8
+_NAMED = 20
 
 
 class Listener(Protocol):
@@ -90,7 +91,7 @@ def evaluate(
     start = time.perf_counter()
     _refuse_twins([method.label for method in (Rainy(), *methods)], "methods", "LABEL=METHOD")
     _refuse_twins([copy.suite.name for copy in copies], "suites", "NAME=FOLDER")
-    chosen = _with_weights({copy.suite.name: metrics_for(copy.suite, metrics) for copy in copies}, metrics, listener)
+    chosen = _prepared({copy.suite.name: metrics_for(copy.suite, metrics) for copy in copies}, metrics, listener)
     refusals = _refusals(methods, copies)
     for line in (line for refused in refusals.values() for line in refused.values()):
         listener.noted(line)
@@ -127,31 +128,24 @@ def evaluate(
     return Outcome(evaluation, {name: shown.chosen() for name, shown in run.shown.items()})
 
 
-def _with_weights(
+def _prepared(
     chosen: Mapping[str, Sequence[Metric]], wanted: Sequence[str], listener: Listener
 ) -> dict[str, list[Metric]]:
-    """The metrics whose weights are here. Raises `WeightsError` for one that was asked for by name and lacks them."""
-    noise = np.random.default_rng(0).random((192, 192, 3), dtype=np.float32)
+    """The metrics that have what they need. Raises `UnrainError` for one that was asked for by name and lacks it."""
     lacking = set()
     for metric in {metric.name: metric for metrics in chosen.values() for metric in metrics}.values():
         try:
-            _call(metric, [noise, noise] if metric.clip else noise, [noise, noise] if metric.clip else noise)
-        except WeightsError as error:
+            metric.prepare()
+        except UnrainError as error:
             if metric.name in wanted:
                 raise
             listener.noted(f"left out: {error}")
             lacking.add(metric.name)
-        except (UnrainError, ValueError):
-            continue  # of noise there is nothing to measure
     left = {name: [metric for metric in metrics if metric.name not in lacking] for name, metrics in chosen.items()}
     empty = [name for name, metrics in left.items() if not metrics]
     if empty:
-        raise UnrainError(f"{empty[0]}: the weights of {', '.join(sorted(lacking))} are not here; choose other metrics")
+        raise UnrainError(f"{empty[0]}: nothing is left to measure without {', '.join(sorted(lacking))}")
     return left
-
-
-def _call(metric: Metric, result: Any, truth: Any) -> float:
-    return float(metric.measure(result, truth) if metric.truth else metric.measure(result))
 
 
 class _Silent:
@@ -231,7 +225,9 @@ def _measure(metrics: Sequence[Metric], result: Any, truth: Any, name: str) -> _
     values, problems = {}, []
     for metric in metrics:
         try:
-            values[metric.name] = _call(metric, result, truth)
+            # A metric of clips takes the truth where there is one, also if it could do without.
+            with_truth = metric.truth or metric.clip
+            values[metric.name] = float(metric.measure(result, truth) if with_truth else metric.measure(result))
         except (UnrainError, ValueError) as error:
             problems.append(f"{name}: {metric.label}: {error}")
     return _Measured(values, problems, time.perf_counter() - start)
@@ -265,6 +261,7 @@ class _Run:
         self._pool = ThreadPoolExecutor(os.cpu_count())
         self._waiting: deque[tuple[Future[_Measured] | None, Callable[[_Measured | None], None]]] = deque()
         self._read = lru_cache(_FRAMES_KEPT)(read_frame)
+        self._missing: dict[str, list[str]] = {}
         self.scores: list[Score] = []
         self.problems: list[str] = []
         self.shown: dict[str, Examples] = {}
@@ -277,7 +274,9 @@ class _Run:
     def measure_copy(self, copy: Copy) -> None:
         """Clean and measure all of a suite with every method that takes it."""
         methods = [method for method in self._methods if copy.suite.name not in self._refusals.get(method.label, {})]
-        self._listener.started(copy.suite.title, copy.frames * len(methods))
+        title = copy.suite.title
+        self._listener.started(title, copy.frames * len(methods))
+        self._missing.clear()
         self.shown[copy.suite.name] = Examples()
         # Engines compile a graph for each new size of picture, so pictures of one size come one after the other.
         for item in sorted(copy.items, key=lambda item: item.size):
@@ -286,6 +285,9 @@ class _Run:
                 self._measure_item(work, method)
             self._waiting.append((None, lambda _, work=work: self._show(work)))  # type: ignore[misc]
         self._take(0)
+        for label, names in self._missing.items():
+            listed = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+            self._problem(f"{label}: has no result for {len(names)} of {copy.frames} pictures of {title}: {listed}")
 
     def _measure_item(self, work: _Item, method: Method) -> None:
         item, suite = work.item, work.copy.suite
@@ -296,6 +298,9 @@ class _Run:
         try:
             for frame, (result, seconds) in zip(item.frames, self._clean(method, suite, item), strict=True):
                 self._listener.advanced()
+                if isinstance(result, MissingResult):
+                    self._missing.setdefault(method.label, []).append(result.name)
+                    continue
                 if isinstance(result, UnrainError):
                     self._problem(f"{method.label}: {result}")
                     continue
@@ -355,7 +360,7 @@ class _Run:
     def _submit_clip(self, work: _Item, method: Method, metrics: Sequence[Metric], results: Sequence[Bytes]) -> None:
         truths = [truth for frame in work.item.frames if (truth := read_frame(frame).truth) is not None]
         name = f"{method.label}: {work.item.name}"
-        future = self._pool.submit(_measure, metrics, _Floats(results), _Floats(truths), name)
+        future = self._pool.submit(_measure, metrics, _Floats(results), _Floats(truths) if truths else None, name)
         self._waiting.append((future, lambda measured: self._score(work, method, None, measured, None)))
         # A clip is large: no other waits beside it.
         self._take(0)
@@ -401,9 +406,12 @@ class _Run:
 
 
 def _metric_facts(metric: Metric) -> MetricFacts:
+    # The same metric on luma and on all channels differs by decibels, so a table always says which it is.
+    channels = metric.name.rpartition("-")[2]
+    label = f"{metric.label} {channels}" if channels in ("y", "rgb") else metric.label
     return MetricFacts(
         metric.name,
-        metric.label,
+        label,
         metric.better,
         metric.convention,
         metric.source,

@@ -8,14 +8,14 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from unrain.evaluation.examples import Bytes, Example
 from unrain.evaluation.figure import brightening, cut, zoom_regions
-from unrain.evaluation.metrics import Pixels
 from unrain.media.images import from_uint8, to_uint8
 
 ZOOMS = 2
@@ -73,8 +73,7 @@ def _zooms(pictures: Mapping[str, Bytes]) -> tuple[tuple[Zoom, ...], int]:
     floats = {name: from_uint8(pixels) for name, pixels in pictures.items()}
     rainy, *others = floats.values()
     # The truth comes last; where there is none, a method's result shows where rain was found.
-    reference = others[-1]
-    regions = zoom_regions(rainy, reference, ZOOMS)
+    regions = zoom_regions(rainy, others[-1], ZOOMS)
     parts = {name: cut(pixels, regions) for name, pixels in floats.items()}
     rain = {
         name: [before - after for before, after in zip(parts["rainy"], each, strict=True)]
@@ -92,7 +91,7 @@ def _zooms(pictures: Mapping[str, Bytes]) -> tuple[tuple[Zoom, ...], int]:
     return tuple(zooms), factor
 
 
-def _bright(rain: Pixels, factor: int) -> Bytes:
+def _bright(rain: NDArray[np.floating[Any]], factor: int) -> Bytes:
     return to_uint8(np.asarray(factor * rain, np.float32))
 
 

@@ -98,7 +98,7 @@ _SAPNET = "the SAPNet paper: PSNR and SSIM on rgb; the line of PReNet, MPRNet an
 _SAPNET_REAL = "the SAPNet paper: metrics without a truth"
 _J4RNET = "the J4R-Net paper does not say on which channels; per frame, per clip, then over the clips"
 _HARMLESS = "PSNR and SSIM of the output to the input, which has no rain; higher is better"
-_MADE = "made by adding rain to labelled photos with a seed; see docs/evaluation.md"
+_MADE = "made with `unrain rain clean -o rainy --preset NAME --seed N` of labelled photos"
 
 SUITES: Mapping[str, Suite] = {
     suite.name: suite
