@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from suite_samples import clean, pairs, rainy, write
 from torch.optim.swa_utils import AveragedModel
 
@@ -27,6 +28,7 @@ import unrain
 from unrain.errors import UnrainError
 from unrain.evaluation import tables
 from unrain.evaluation.methods import open_method
+from unrain.evaluation.metric_table import find as find_metric
 from unrain.evaluation.metrics import psnr
 from unrain.evaluation.report import to_html
 from unrain.evaluation.results import Evaluation, from_json, to_json
@@ -38,6 +40,7 @@ from unrain.networks.sapnet import SAPNet, from_published
 from unrain.training import checkpoint
 from unrain.weights import find as find_model
 
+Pixels = NDArray[np.float32]
 PSNRS = ("psnr-y", "psnr-rgb")
 
 
@@ -108,9 +111,11 @@ class TestRunning:
         with pytest.raises(UnrainError, match="j4rnet cleans videos, and rain12 holds photos") as error:
             run(data, ["rain12"], ["j4rnet"])
         assert "\n" not in str(error.value)
-        evaluation = run(data, ["rain12", "nturain"], ["j4rnet"]).evaluation
-        assert evaluation.methods[1].refused == ("rain12",)
-        assert tables.table(evaluation).groups[0].cells[1][0].text == "–"
+        outcome = run(data, ["rain12", "nturain"], ["j4rnet", "sapnet@1"])
+        assert outcome.evaluation.methods[1].refused == ("rain12",)
+        assert tables.table(outcome.evaluation).groups[0].cells[1][0].text == "–"
+        assert {example.method for example in outcome.examples["rain12"]} == {"sapnet@1"}
+        assert {example.method for example in outcome.examples["nturain"]} == {"j4rnet"}
 
     def test_a_method_that_changes_nothing_does_no_harm(self, tmp_path: Path) -> None:
         write(tmp_path / "kodak", {"1.png": clean(1), "2.png": clean(2)})
@@ -126,6 +131,34 @@ class TestRunning:
         assert "clean/002.png" in line
         assert list(outcome.evaluation.per_item("rain12", "rainy", "psnr-y")) == ["001", "003"]
         assert "clean/002.png" not in outcome.evaluation.suites[0].hashes
+
+    def test_a_metric_of_clips_is_given_all_frames_and_averaged_over_the_clips(
+        self, data: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def error_of_first(frames: Sequence[Pixels], truth: Sequence[Pixels]) -> float:
+            assert len(frames) == len(truth)
+            return len(frames) + float(np.abs(frames[0] - truth[0]).mean())
+
+        metric = replace(find_metric("psnr-y"), name="first", clip=True, measure=error_of_first)
+        monkeypatch.setattr("unrain.evaluation.run.find", lambda name: metric)
+        evaluation = run(data, ["nturain"], [], ["first"]).evaluation
+        errors = {n: float(np.abs(from_uint8(rainy(n)) - from_uint8(clean(n))).mean()) for n in (1, 7)}
+        expected = {"a": 2 + errors[1], "b": 1 + errors[7]}
+        assert evaluation.per_item("nturain", "rainy", "first") == pytest.approx(expected)
+        assert mean(evaluation, "nturain", "rainy", "first") == pytest.approx(np.mean(list(expected.values())))
+
+    def test_real_rain_is_measured_without_a_truth_and_lower_may_be_better(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write(tmp_path / "sirr", {"1.png": rainy(1), "2.png": rainy(2)})
+        write(tmp_path / "theirs", {"1.png": clean(1), "2.png": clean(2)})
+        light = replace(find_metric("psnr-y"), name="light", truth=False, better="lower", measure=np.mean)
+        monkeypatch.setattr("unrain.evaluation.run.find", lambda name: light)
+        outcome = run(tmp_path, ["sirr"], [str(tmp_path / "theirs")], ["light"])
+        values = outcome.evaluation.per_item("sirr", "theirs", "light")
+        assert values == pytest.approx({str(n): from_uint8(clean(n)).mean() for n in (1, 2)})
+        assert all(example.gain > 0 and example.truth is None for example in outcome.examples["sirr"])
+        assert "rain taken out, theirs" in to_html(outcome)
 
     def test_metrics_that_need_a_truth_are_refused_where_there_is_none(self, tmp_path: Path) -> None:
         write(tmp_path / "sirr", {"1.png": rainy(1)})

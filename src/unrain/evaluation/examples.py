@@ -16,11 +16,14 @@ EXTREMES = 2
 
 @dataclass(frozen=True)
 class Example:
-    """One picture to show: the rainy one, every method's, and the truth if there is one. gain: of the first method."""
+    """One picture to show: the rainy one, every method's, and the truth if there is one.
 
-    suite: str
+    gain: what `method`, the first that was measured on the suite, gained on it.
+    """
+
     item: str
     frame: str
+    method: str
     gain: float
     rainy: Bytes
     truth: Bytes | None

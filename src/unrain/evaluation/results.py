@@ -10,7 +10,6 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from statistics import median
 from typing import Any, Literal, NamedTuple
 
@@ -194,11 +193,3 @@ def from_json(text: str) -> Evaluation:
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UnrainError(f"these are no results of unrain eval ({error})") from error
-
-
-def read(path: Path) -> Evaluation:
-    """The results in a file; `UnrainError` if it cannot be read."""
-    try:
-        return from_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UnrainError(f"{path}: cannot be read ({error})") from error

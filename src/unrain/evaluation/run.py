@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple, Protocol, overload
 
 import numpy as np
@@ -283,7 +283,8 @@ class _Run:
             work = _Item(copy, item)
             for method in methods:
                 self._measure_item(work, method)
-            self._waiting.append((None, lambda _, work=work: self._show(work)))  # type: ignore[misc]
+            if len(methods) > 1:
+                self._waiting.append((None, partial(self._show, work, methods[1].label)))
         self._take(0)
         for label, names in self._missing.items():
             listed = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
@@ -348,8 +349,6 @@ class _Run:
         result: Bytes,
         seconds: float | None,
     ) -> None:
-        if not metrics:
-            return
         pair: Pair = self._read(frame)
         truth = None if pair.truth is None else from_uint8(pair.truth)
         name = f"{method.label}: {frame.rainy}"
@@ -384,21 +383,19 @@ class _Run:
         if first in measured.values:
             work.values.setdefault(method.label, []).append(measured.values[first])
 
-    def _show(self, work: _Item) -> None:
-        """Keep the picture of a finished item if it is among the best or the worst."""
-        examined = next((method.label for method in self._methods if method.label != RAINY), None)
-        if examined not in work.results or not {RAINY, examined} <= work.values.keys():
+    def _show(self, work: _Item, method: str, _: object) -> None:
+        """Keep the picture of a finished item if this method's gain on it is among the best or the worst."""
+        if method not in work.results or not {RAINY, method} <= work.values.keys():
             return
-        before, after = (float(np.mean(work.values[label])) for label in (RAINY, examined))
-        sign = 1 if self._metrics[work.copy.suite.name][0].better == "higher" else -1
+        suite = work.copy.suite
+        before, after = (float(np.mean(work.values[label])) for label in (RAINY, method))
+        sign = 1 if self._metrics[suite.name][0].better == "higher" else -1
         # Without rain there is nothing to gain on; the value itself says what was kept.
-        gain = sign * (after - before if np.isfinite(before) else after)
+        gain = sign * (after - before if suite.truth != "itself" else after)
         pair = self._read(work.shown)
         results = {label: result for label, result in work.results.items() if label != RAINY}
-        truth = None if work.copy.suite.truth == "itself" else pair.truth
-        self.shown[work.copy.suite.name].add(
-            Example(work.copy.suite.name, work.item.name, work.shown.name, gain, pair.rainy, truth, results)
-        )
+        truth = None if suite.truth == "itself" else pair.truth
+        self.shown[suite.name].add(Example(work.item.name, work.shown.name, method, gain, pair.rainy, truth, results))
 
     def _problem(self, line: str) -> None:
         self.problems.append(line)

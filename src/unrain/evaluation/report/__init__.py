@@ -204,7 +204,7 @@ def _labels(evaluation: Evaluation) -> list[str]:
 
 def _shown(evaluation: Evaluation, suite: SuiteFacts, metric: MetricFacts, example: Example, best: bool) -> Shown:
     what = metric.label if suite.truth == "itself" else f"gain in {metric.label}"
-    why = f"{what} of {_labels(evaluation)[0]}: {number(example.gain, metric.digits)}"
+    why = f"{what} of {example.method}: {number(example.gain, metric.digits)}"
     values = []
     for label in (RAINY, *_labels(evaluation)):
         value = evaluation.per_item(suite.name, label, metric.name).get(example.item)
