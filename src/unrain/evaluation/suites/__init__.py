@@ -37,7 +37,7 @@ class Suite:
     kind: single photos, or clips of frames. truth: `given`; `none` for real rain; `itself` for clean pictures, which a
     method should leave as they are. expected: how many photos or clips the whole set has, where that is known. folders:
     names under which copies go around, the first being the suite's own. convention: how the papers measure it. source:
-    where its authors publish it.
+    where its authors publish it. Both are empty for a set of one's own.
     """
 
     name: str
@@ -94,9 +94,9 @@ _REAL = Layout("rainy photos without a truth", rf"(?:(?:rainy|input|real_input)/
 _REAL_CLIPS = Layout("CLIP/ without a truth", f"(?:(?:rainy|input)/)?{_CLIP}/{_KEY}")
 _DRY = Layout("clean photos", f"(?:clean/)?{_KEY}", f"(?:clean/)?{_KEY}")
 
-_SAPNET = "the SAPNet paper: PSNR and SSIM on rgb; the line of PReNet, MPRNet and Restormer: on y"
-_SAPNET_REAL = "the SAPNet paper: metrics without a truth"
-_J4RNET = "the J4R-Net paper does not say on which channels; per frame, per clip, then over the clips"
+_SAPNET = "SAPNet: PSNR and SSIM on rgb; PReNet, MPRNet, Restormer: on y"
+_SAPNET_REAL = "SAPNet: metrics without a truth"
+_J4RNET = "J4R-Net does not say on which channels; per frame, per clip, then over the clips"
 _HARMLESS = "PSNR and SSIM of the output to the input, which has no rain; higher is better"
 _MADE = "made with `unrain rain clean -o rainy --preset NAME --seed N` of labelled photos"
 
@@ -131,11 +131,11 @@ SUITES: Mapping[str, Suite] = {
         ),
         Suite(
             "coco150", "COCO150", "photos", "given", 150, _PAIRS, ("coco150",),
-            "the SAPNet paper: detection before and after", f"{_MADE}; photos: https://cocodataset.org",
+            "SAPNet: detection before and after", f"{_MADE}; photos: https://cocodataset.org",
         ),
         Suite(
             "cityscape150", "CityScape150", "photos", "given", 150, _PAIRS, ("cityscape150", "cityscapes150"),
-            "the SAPNet paper: segmentation before and after", f"{_MADE}; photos: https://www.cityscapes-dataset.com",
+            "SAPNet: segmentation before and after", f"{_MADE}; photos: https://www.cityscapes-dataset.com",
         ),
         Suite(
             "rainsynlight25", "RainSynLight25", "clips", "given", 25, _CLIPS,
@@ -150,7 +150,7 @@ SUITES: Mapping[str, Suite] = {
         Suite(
             "rainpractical10", "RainPractical10", "clips", "none", 10, (_REAL_CLIPS,),
             ("rainpractical10", "practical10"),
-            "the J4R-Net paper: looked at, not measured",
+            "J4R-Net: looked at, not measured",
             "https://github.com/flyywh/J4RNet-Deep-Video-Deraining-CVPR-2018",
         ),
         Suite(
@@ -180,11 +180,10 @@ def find(name: str) -> Suite:
 
 def own(name: str) -> tuple[Suite, ...]:
     """The suites that a folder of somebody's own may be, the likeliest first: pairs, clips, clips or photos of rain."""
-    about = "of your own"
     kinds: tuple[tuple[Kind, Truth, tuple[Layout, ...]], ...] = (
         ("photos", "given", (*_PAIRS, _PRENET, _FLAT, _JORDER, _IN_GT)),
         ("clips", "given", (_OUR_CLIPS, _J4R, _J4R_FRAMES, _NTU)),
         ("photos", "none", (_REAL,)),
         ("clips", "none", (_REAL_CLIPS,)),
     )
-    return tuple(Suite(name, name, kind, truth, None, layouts, (), about, about) for kind, truth, layouts in kinds)
+    return tuple(Suite(name, name, kind, truth, None, layouts, (), "", "") for kind, truth, layouts in kinds)
