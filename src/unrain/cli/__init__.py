@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from unrain import __version__
-from unrain.cli import clean, compare, doctor, export, models, pack, rain, train
+from unrain.cli import clean, compare, doctor, eval, export, models, pack, rain, train
 from unrain.errors import UnrainError
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app.add_typer(models.app, name="models")
 app.command()(pack.pack)
 app.command()(train.train)
 app.command()(export.export)
+app.command("eval")(eval.evaluate)
 app.command()(doctor.doctor)
 
 

@@ -84,3 +84,46 @@ class Bar:
             self._progress.stop()
             typer.echo(f"unrain: {outcome.error}", err=True)
             self._progress.start()
+
+
+class Steps:
+    """A listener to an evaluation: a bar for each part of the work, and a line for each thing that is to be said."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._progress.disable = not self._progress.console.is_terminal
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Steps:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def started(self, what: str, total: int) -> None:
+        """A part of the work begins, and takes the place of the one before."""
+        if self._task is not None:
+            self._progress.remove_task(self._task)
+        self._task = self._progress.add_task(what, total=total)
+
+    def advanced(self) -> None:
+        """One step of it is done."""
+        if self._task is not None:
+            self._progress.advance(self._task)
+
+    def noted(self, line: str) -> None:
+        """Print the line, above the bar."""
+        self._progress.stop()
+        typer.echo(line, err=True)
+        self._progress.start()

@@ -1,1 +1,1 @@
-"""How good a derained picture is: metrics, tables and figures. Nothing here changes a picture or trains a network."""
+"""How good a derained picture is: suites, methods, metrics, tables, figures, the report. No training here."""

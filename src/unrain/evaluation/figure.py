@@ -75,9 +75,9 @@ def compare_figure(
     _check(pictures)
     regions = zoom_regions(rainy, clean, zooms)
     grid = _Grid.fit(rainy.shape, len(pictures), regions)
-    background = [_cut(picture, regions) for picture in pictures]
+    background = [cut(picture, regions) for picture in pictures]
     rain = [[before - after for before, after in zip(background[0], parts, strict=True)] for parts in background[1:]]
-    factor = _factor(rain)
+    factor = brightening(rain)
     names = ("Rainy", "Rain removed", "Ground truth")
     rows = [
         [grid.label(name) for name in names[: len(pictures)]],
@@ -194,11 +194,12 @@ def _remoteness(shape: tuple[int, ...], chosen: list[tuple[int, int]], width: in
     return weight
 
 
-def _cut(pixels: Pixels, regions: Sequence[Region]) -> list[Pixels]:
+def cut(pixels: Pixels, regions: Sequence[Region]) -> list[Pixels]:
+    """The parts of a picture that lie in the regions."""
     return [pixels[top : top + height, left : left + width] for left, top, width, height in regions]
 
 
-def _factor(rain: Sequence[Sequence[Pixels]]) -> int:
+def brightening(rain: Sequence[Sequence[Pixels]]) -> int:
     """The largest brightening that leaves 99 of 100 values in the zoomed rain below white."""
     bright = float(np.percentile(np.stack([part for parts in rain for part in parts]), 99))
     return next((factor for factor in _FACTORS if bright * factor <= 1), 1)

@@ -1,0 +1,317 @@
+"""What is compared: nothing done at all, a shipped model, a network from a file, or a folder of results made elsewhere.
+
+Each is told a clip's frames (a photo is a clip of one) and gives its results; nothing is measured here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unrain import weights
+from unrain.errors import MediaError, UnrainError, WeightsError
+from unrain.evaluation.suites import Suite
+from unrain.evaluation.suites.copies import Frame, Item, same_key
+from unrain.inference import engines, frames, stages
+from unrain.inference.engines import Engine
+from unrain.media.images import SUFFIXES, from_uint8, read_picture, to_uint8
+from unrain.media.memory import check_memory
+
+Bytes = NDArray[np.uint8]
+Result = Bytes | UnrainError
+"""What became of one frame: an 8-bit picture, as a file would hold it, or why there is none."""
+
+
+class MissingResult(MediaError):
+    """A folder of results lacks this one; `name` is the rainy picture's."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no result for {name}")
+        self.name = name
+
+
+RAINY = "rainy"
+PUBLISHED_STAGES = 6
+"""How often the papers of SAPNet and PReNet repeat their stage."""
+
+
+class Method(Protocol):
+    """Something that makes clean frames.
+
+    label: what the tables call it. about: all that is needed to run it again, for the report. timed: whether it
+    computes, so that its time means something.
+    """
+
+    label: str
+    about: Mapping[str, Any]
+    timed: bool
+
+    def refusal(self, suite: Suite) -> str | None:
+        """One line on why it cannot be measured on this suite; None if it can."""
+        ...
+
+    def clean(self, suite: Suite, item: Item, pictures: Iterable[Bytes]) -> Iterator[Result]:
+        """One result per frame of `item`, in order; `pictures` are its rainy frames, to be read in order."""
+        ...
+
+
+class Rainy:
+    """The input as it is: what every method is compared with."""
+
+    label = RAINY
+    about: Mapping[str, Any] = {"kind": "the input, as it is"}
+    timed = False
+
+    def refusal(self, suite: Suite) -> str | None:
+        """None: every suite has inputs."""
+        return None
+
+    def clean(self, suite: Suite, item: Item, pictures: Iterable[Bytes]) -> Iterator[Result]:
+        """The frames themselves."""
+        yield from pictures
+
+
+class ImageMethod:
+    """A network for single pictures; the frames of a clip are cleaned one by one."""
+
+    timed = True
+
+    def __init__(self, label: str, engine: Engine, count: int, memory: float, about: Mapping[str, Any]) -> None:
+        self.label = label
+        self.about: Mapping[str, Any] = {"kind": "network for pictures", **about, **_runs_on(engine), "stages": count}
+        self._engine, self._count, self._memory = engine, count, memory
+
+    def refusal(self, suite: Suite) -> str | None:
+        """None: a clip is cleaned frame by frame."""
+        return None
+
+    def clean(self, suite: Suite, item: Item, pictures: Iterable[Bytes]) -> Iterator[Result]:
+        """See `Method.clean`."""
+        for picture in pictures:
+            try:
+                check_memory(self._memory, *picture.shape[:2])
+                yield to_uint8(stages.run_stages(self._engine, from_uint8(picture), self._count))
+            except MediaError as error:
+                yield error
+
+
+class VideoMethod:
+    """A network for videos: the frames of a clip are streamed through its memory."""
+
+    timed = True
+
+    def __init__(self, label: str, engine: Engine, memory: float, about: Mapping[str, Any]) -> None:
+        self.label = label
+        self.about: Mapping[str, Any] = {"kind": "network for videos", **about, **_runs_on(engine)}
+        self._engine, self._memory = engine, memory
+
+    def refusal(self, suite: Suite) -> str | None:
+        """A photo has no frames before it that could be remembered."""
+        if suite.kind == "clips":
+            return None
+        return f"{self.label} cleans videos, and {suite.name} holds photos; give it a suite of clips"
+
+    def clean(self, suite: Suite, item: Item, pictures: Iterable[Bytes]) -> Iterator[Result]:
+        """See `Method.clean`."""
+        check_memory(self._memory, item.size[1], item.size[0])
+        for result in frames.run_frames(self._engine, map(from_uint8, pictures)):
+            try:
+                yield to_uint8(result.background)
+            except MediaError as error:
+                yield error
+
+
+class ResultsMethod:
+    """A folder of pictures that some other program made, found by the names of the rainy files or of their truths.
+
+    Of several suites, each has a folder of its own in it, by any of the names that copies of the suite go by.
+    """
+
+    timed = False
+
+    def __init__(self, label: str, folder: Path) -> None:
+        self.label, self._folder = label, folder
+        self.about: Mapping[str, Any] = {"kind": "results made elsewhere", "folder": str(folder)}
+        self._files: dict[Path, dict[tuple[str, str], Path]] = {}
+
+    def refusal(self, suite: Suite) -> str | None:
+        """None: what is missing is said file by file."""
+        return None
+
+    def clean(self, suite: Suite, item: Item, pictures: Iterable[Bytes]) -> Iterator[Result]:
+        """See `Method.clean`; a result that is missing, cannot be read or has another size is an error that says so."""
+        folder = self._folder_of(suite)
+        if folder not in self._files:
+            self._files[folder] = _index(folder)
+        clip = _clip_key(item.name) if suite.kind == "clips" else ""
+        for frame, picture in zip(item.frames, pictures, strict=True):
+            yield _result(self._files[folder], clip, frame, picture)
+
+    def _folder_of(self, suite: Suite) -> Path:
+        names = {name.casefold() for name in (suite.name, suite.title, *suite.folders)}
+        inner = (path for path in sorted(self._folder.iterdir()) if path.is_dir() and path.name.casefold() in names)
+        return next(inner, self._folder)
+
+
+def _index(folder: Path) -> dict[tuple[str, str], Path]:
+    """Picture files by the names of their folder and their own; a photo is found without its folder, too."""
+    found: dict[tuple[str, str], Path] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
+            key = same_key(path.stem)
+            found.setdefault((_clip_key(path.parent.name), key), path)
+            found.setdefault(("", key), path)
+    return found
+
+
+def _clip_key(name: str) -> str:
+    return re.sub(r"_(rain|rainy|gt|clean|derained)$", "", name.casefold())
+
+
+def _result(files: Mapping[tuple[str, str], Path], clip: str, frame: Frame, picture: Bytes) -> Result:
+    names = [same_key(path.stem) for path in frame.files] + [frame.key]
+    path = next((files[clip, name] for name in names if (clip, name) in files), None)
+    if path is None:
+        return MissingResult(f"{clip}/{frame.name}" if clip else frame.name)
+    try:
+        result = to_uint8(read_picture(path).pixels)
+    except MediaError as error:
+        return error
+    if result.shape != picture.shape:
+        sizes = [f"{pixels.shape[1]}×{pixels.shape[0]}" for pixels in (result, picture)]
+        return MediaError(f"{path}: is {sizes[0]}, but {frame.rainy.name} is {sizes[1]}")
+    return result
+
+
+def open_method(text: str, engine: str = "auto", threads: int | None = None) -> Method:
+    """What is meant by one METHOD of the command line.
+
+    A shipped model's name; a step graph (.onnx); a checkpoint of a training run, or one that the authors of a network
+    published (.pt, .pth; these need the extra `train`, and run in PyTorch, exactly as they are); or a folder of
+    results. `LABEL=` before it names its row. `@N` behind it is the number of stages of a network for pictures.
+    Raises `UnrainError` where it is none of these.
+    """
+    label, what = _split_label(text)
+    path, count = _split_stages(what)
+    label = label or Path(what).resolve().name
+    if path.is_dir():
+        return ResultsMethod(label, path)
+    if path.suffix.lower() in (".pt", ".pth") and path.is_file():
+        return _checkpoint(label, path, count, threads)
+    if path.suffix.lower() == ".onnx" and path.is_file():
+        return _graph(label, _entry(path), count, engine, threads)
+    if str(path) not in weights.catalog():
+        raise UnrainError(
+            f"there is no method {what!r}: it is no file or folder here, and no shipped model"
+            f" ({', '.join(weights.catalog())})"
+        )
+    return _graph(label, weights.find(str(path)), count, engine, threads)
+
+
+def _split_label(text: str) -> tuple[str, str]:
+    label, equals, what = text.partition("=")
+    return (label.strip(), what) if equals and not Path(text).exists() else ("", text)
+
+
+def _split_stages(what: str) -> tuple[Path, int | None]:
+    match = re.fullmatch(r"(.+)@(\d+)", what)
+    if match is None or Path(what).exists():
+        return Path(what), None
+    if int(match[2]) < 1:
+        raise UnrainError(f"{what}: a picture cannot be cleaned in {match[2]} stages; use 1 or more")
+    return Path(match[1]), int(match[2])
+
+
+def _entry(graph: Path) -> weights.Entry:
+    """A step graph outside of the catalog, with the memory and stages of the shipped one of its kind."""
+    content = graph.read_bytes()
+    # A graph holds the names of its outputs as plain text; reading them so needs no library.
+    is_video = all(name.encode() in content for name in frames.BACKGROUND)
+    if not is_video and not all(name.encode() in content for name in stages.OUTPUTS):
+        raise WeightsError(f"{graph}: is not a step graph of unrain; make one with unrain export")
+    like = weights.find(weights.DEFAULT_VIDEO if is_video else weights.DEFAULT_IMAGE)
+    digest = hashlib.sha256(content).hexdigest()
+    return weights.Entry(
+        graph.stem, like.kind, str(graph.absolute()), digest, like.stages, like.memory, like.summary, {}
+    )
+
+
+def _graph(label: str, entry: weights.Entry, count: int | None, engine: str, threads: int | None) -> Method:
+    about = {"network": entry.name, "file": str(entry.graph()), "sha256": entry.sha256}
+    if entry.kind == "video":
+        _refuse_stages(label, count)
+        return VideoMethod(
+            label, engines.create(entry.graph(), frames.BACKGROUND, engine, threads), entry.memory, about
+        )
+    opened = engines.create(entry.graph(), stages.OUTPUTS, engine, threads)
+    return ImageMethod(label, opened, count or entry.stages, entry.memory, about)
+
+
+def _checkpoint(label: str, path: Path, count: int | None, threads: int | None) -> Method:
+    """A network with the weights of a checkpoint, in PyTorch, so that no rounding of an export is between them."""
+    try:
+        import torch
+
+        from unrain.inference.engines.torch import TorchEngine
+        from unrain.networks.graphs import SIGNATURES, graph_of
+    except ImportError:
+        raise UnrainError(f"{path}: a checkpoint needs PyTorch; try: pip install 'unrain[train]'") from None
+    if threads:
+        torch.set_num_threads(threads)
+    network, published = _read_checkpoint(path)
+    name, graph = graph_of(network)
+    signature = SIGNATURES[name]
+    like = weights.find(weights.DEFAULT_VIDEO if "memory" in signature.inputs else weights.DEFAULT_IMAGE)
+    wanted = frames.BACKGROUND if like.kind == "video" else stages.OUTPUTS
+    engine = TorchEngine(graph.eval(), signature.outputs, wanted)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    about = {"network": name, "weights": "published" if published else "trained", "file": str(path), "sha256": digest}
+    if like.kind == "video":
+        _refuse_stages(label, count)
+        return VideoMethod(label, engine, like.memory, about)
+    return ImageMethod(label, engine, count or (PUBLISHED_STAGES if published else like.stages), like.memory, about)
+
+
+def _read_checkpoint(path: Path) -> tuple[Any, bool]:
+    """The network in a checkpoint, and whether its weights are those that a network's authors published."""
+    from unrain.networks.graphs import NETWORKS, build, load_weights
+    from unrain.training import checkpoint
+    from unrain.training.export import averaged_network
+
+    state = checkpoint.load(path)
+    if "network_name" in state:
+        return averaged_network(path), False
+    for name in NETWORKS:
+        # A network whose authors published weights has a function that renames them to ours.
+        rename = getattr(importlib.import_module(f"unrain.networks.{name}"), "from_published", None)
+        if rename is None:
+            continue
+        try:
+            known = rename(state)
+        except WeightsError:
+            continue
+        network = build(name)
+        load_weights(network, known)
+        return network, True
+    raise WeightsError(f"{path}: is neither a checkpoint of a training run nor one that a network's authors published")
+
+
+def _refuse_stages(label: str, count: int | None) -> None:
+    if count is not None:
+        raise UnrainError(f"{label}: a network for videos has no stages to choose; leave out the @")
+
+
+def _runs_on(engine: Engine) -> dict[str, Any]:
+    return {
+        "engine": f"{engine.name} {metadata.version(engine.name)}",
+        "device": engine.device,
+        "precision": "float32",
+    }
