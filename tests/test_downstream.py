@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +30,8 @@ from unrain.evaluation.downstream.detection import (
 )
 from unrain.evaluation.downstream.labels import VOC, VOID, LabelledPhoto, Objects, rainy, read_labelled, split
 from unrain.evaluation.downstream.segmentation import Segmenter, open_segmenter, score_segmentation, segment
-from unrain.evaluation.downstream.table import compare
+from unrain.evaluation.downstream.table import compare, versions
+from unrain.evaluation.methods import open_method
 from unrain.media.images import read_picture
 from unrain.rain.files import rain as rain_files
 
@@ -356,9 +361,11 @@ def test_rain_costs_detection_and_segmentation_quality(
     photos: list[LabelledPhoto], bus: LabelledPhoto, detector: Detector, segmenter: Segmenter
 ) -> None:
     some = [bus, photos[4]]
-    versions = {"clean": (photo.read() for photo in some), "rainy": rainy(some, "rain100h", seed=1)}
-    clean, wet = compare(some, versions, detector, segmenter)
-    assert (clean.name, wet.name) == ("clean", "rainy")
+    two = versions(some, [open_method("dry=" + str(bus.path.parent))], "rain100h", seed=1)
+    clean, wet, derained = compare(some, two, detector, segmenter)
+    assert (clean.name, wet.name, derained.name) == ("clean", "rainy", "dry")
+    # The results "made elsewhere" are the clean photos themselves.
+    assert derained.values == clean.values
     assert clean.detection.ap > wet.detection.ap
     assert clean.segmentation.miou > wet.segmentation.miou
     assert all(0 <= value <= 1 for row in (clean, wet) for value in (*row.detection, *row.segmentation))
@@ -366,7 +373,7 @@ def test_rain_costs_detection_and_segmentation_quality(
 
 def test_labels_fit_a_version_of_another_size(bus: LabelledPhoto, detector: Detector, segmenter: Segmenter) -> None:
     picture = bus.read()
-    full, half = compare([bus], {"full": [picture], "half": [picture[::2, ::2]]}, detector, segmenter)
+    full, half = compare([bus], [("full", [picture]), ("half", [picture[::2, ::2]])], detector, segmenter)
     assert half.detection.ap50 == pytest.approx(full.detection.ap50, abs=0.2)
     assert half.segmentation.miou == pytest.approx(full.segmentation.miou, abs=0.1)
 
@@ -375,4 +382,28 @@ def test_a_version_that_lacks_a_picture_is_refused(
     bus: LabelledPhoto, detector: Detector, segmenter: Segmenter
 ) -> None:
     with pytest.raises(ValueError, match="shorter"):
-        compare([bus, bus], {"clean": [bus.read()]}, detector, segmenter)
+        list(compare([bus, bus], [("clean", [bus.read()])], detector, segmenter))
+
+
+def test_command_prints_the_table_and_writes_it(tmp_path: Path, shared: Path, bus: LabelledPhoto) -> None:
+    for folder in ("images", "boxes", "polygons"):
+        (tmp_path / "data" / folder).mkdir(parents=True)
+        for path in (shared / "data/test/coco_labelled" / folder).glob(f"{bus.path.stem}.*"):
+            shutil.copy(path, tmp_path / "data" / folder)
+    peers = shared / "peers"
+    command = [Path(sys.executable).with_name("unrain"), "downstream", tmp_path / "data", "sapnet@1"]
+    command += [
+        "--detector",
+        peers / "detection/yolox_nano.onnx",
+        "--preset",
+        "rain100h",
+        "-o",
+        tmp_path / "table.json",
+    ]
+    command += ["--segmenter", peers / "segmentation/espnetv2_s_2.0_pascal_384x384.pth"]
+    result = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+    table = json.loads((tmp_path / "table.json").read_text())
+    assert list(table["rows"]) == ["clean", "rainy", "sapnet@1"]
+    assert table["rows"]["clean"]["mAP"] > table["rows"]["rainy"]["mAP"]
+    assert f"{100 * table['rows']['sapnet@1']['mIoU']:.1f}" in result.stdout
