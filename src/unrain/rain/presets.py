@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from unrain.errors import UnrainError
+from unrain.rain.camera import Camera
 from unrain.rain.drops import FallingDrops
 from unrain.rain.noise import MotionBlur
 from unrain.rain.ranges import Range
@@ -27,6 +28,12 @@ class Preset:
     angle: Range = (-25, 25)
     intensity: Range = (1, 1)
 
+
+PRESS = Camera(
+    focal=(70, 300), f_number=(2.8, 8), exposure=(1 / 1000, 1 / 100), focus=(6, 25), sensor=36, pixels=900
+)
+"""A full-frame camera with a long lens and a short exposure, its pictures as small as on a web page: many drops, all
+short, the near ones out of focus."""
 
 PRESETS: Mapping[str, Preset] = {
     "rain12": Preset(
@@ -141,6 +148,9 @@ PRESETS: Mapping[str, Preset] = {
     "steady": Preset(FallingDrops(rate=(2.5, 10), wind=(-3, 3))),
     "heavy": Preset(FallingDrops(rate=(10, 50), wind=(-5, 5))),
     "storm": Preset(FallingDrops(rate=(50, 150), wind=(-10, 10), mist=(0.002, 0.01))),
+    "cloudburst": Preset(
+        FallingDrops(rate=(30, 150), wind=(-5, 5), turbulence=0.6, camera=PRESS, depths=(1.5, 20), mist=(0, 0.005))
+    ),
 }
 
 MIXED: Mapping[str, float] = {
@@ -153,6 +163,7 @@ MIXED: Mapping[str, float] = {
     "steady": 1,
     "heavy": 1.5,
     "storm": 0.2,
+    "cloudburst": 1,
 }
 """What training draws from, `mixed`: presets and how often each comes, relative to the others."""
 
