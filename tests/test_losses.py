@@ -13,14 +13,13 @@ from torch import Tensor
 
 from unrain.errors import WeightsError
 from unrain.evaluation.metrics import ssim as ssim_metric
-from unrain.training.features import Features, Segmenter, resnet101, vgg16
+from unrain.training.features import Features, Residual, Segmenter, resnet101, vgg16
 from unrain.training.losses.charbonnier import charbonnier
 from unrain.training.losses.contrastive import contrastive_loss
 from unrain.training.losses.perceptual import perceptual_loss
 from unrain.training.losses.restoration import detection_loss, high_pass, joint_loss, reconstruction_loss, removal_loss
 from unrain.training.losses.segmentation import segmentation_loss
 from unrain.training.losses.ssim import ssim
-from unrain.training.resnet import ResNet
 
 TINY = ((4,), (6, 6), (8,))
 
@@ -161,11 +160,11 @@ def test_segmenter_is_frozen_seeded_and_lets_gradients_through() -> None:
 
 
 def test_resnet101_has_the_published_parameters_and_never_learns(tmp_path: Path) -> None:
-    network = ResNet()
+    network = Residual()
     # The published network has 44,549,160 parameters, its last layer 2048 x 1000 and 1000 of them.
     assert sum(parameter.numel() for parameter in network.parameters()) == 44_549_160 - 2_049_000
     assert {"layer1.0.downsample.0.weight", "layer3.22.bn3.running_var"} <= network.state_dict().keys()
-    small = ResNet((1, 2), width=4).train()
+    small = Residual((1, 2), width=4).train()
     before = {name: value.clone() for name, value in small.state_dict().items()}
     layers = small(torch.rand(2, 3, 64, 48))
     assert [layer.shape for layer in layers] == [(2, 16, 16, 12), (2, 32, 8, 6)]

@@ -13,8 +13,8 @@ from torch import Tensor
 from unrain.errors import WeightsError
 from unrain.evaluation.metrics import Pixels, perceptual
 from unrain.evaluation.metrics.perceptual import lpips, vgg_distance
-from unrain.evaluation.metrics.resnet import Unique
 from unrain.evaluation.metrics.unique import opinion, shrunk, unique, unique_network
+from unrain.networks.unique import Unique
 from unrain.training.features import Features
 
 
@@ -81,7 +81,7 @@ class TestUnique:
         torch.manual_seed(1)
         network = Unique(width=4).eval()
         picture = torch.rand(1, 3, 64, 96)
-        features = network.backbone(picture)[0].detach().numpy()
+        features = network.backbone(picture)[-1][0].detach().numpy()
         assert features.shape == (32, 2, 3)
         products = np.einsum("ahw,bhw->ab", features, features) / 6
         pooled = (np.sign(products) * np.sqrt(np.abs(products) + 1e-8)).ravel()

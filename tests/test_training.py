@@ -24,11 +24,10 @@ from unrain.networks.graphs import build, read_network
 from unrain.networks.sapnet import SAPNet
 from unrain.training import checkpoint, loop, recipe, validation
 from unrain.training.export import averaged_network, export, export_checkpoints, mean_network
-from unrain.training.features import Features
+from unrain.training.features import Features, Residual
 from unrain.training.log import Progress
 from unrain.training.loop import Setting
 from unrain.training.objectives import OBJECTIVES, Losses, PictureLoss
-from unrain.training.resnet import ResNet
 
 UNRAIN = Path(sys.executable).with_name("unrain")
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
@@ -80,7 +79,7 @@ def test_recipe_of_the_project_runs_from_start_to_end(tmp_path: Path, training_f
     short = recipe.load(path, changes)
     assert short.steps == len(phases)
     torch.manual_seed(0)
-    setting = Setting(features=Features(((4,), (4,), (4,), (4,))), backbone=ResNet((1, 1), width=4))
+    setting = Setting(features=Features(((4,), (4,), (4,), (4,))), backbone=Residual((1, 1), width=4))
     last = loop.train(short, training_folder, tmp_path, setting)
     assert checkpoint.load(last)["step"] == short.steps
     averaged_network(last)

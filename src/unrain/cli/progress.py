@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
+    from rich.progress import Progress, TaskID
 
     from unrain.media.batch import Outcome
     from unrain.media.files import Job, Kind
@@ -32,22 +32,21 @@ def _summary(done: Sequence[Outcome], total: int, what: str, seconds: float) -> 
     return f"{len(done)} of {total} files {what} in {seconds:.1f} s{failed}"
 
 
+def _progress() -> Progress:
+    """Bars on a terminal that go away when all is done; elsewhere nothing."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
 class Bar:
     """A listener that draws on a terminal, and elsewhere prints only what failed."""
 
     def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        self._progress.disable = not self._progress.console.is_terminal
+        self._progress = _progress()
         self._files: TaskID | None = None
         self._frames: TaskID | None = None
 
@@ -90,18 +89,7 @@ class Steps:
     """A listener to an evaluation: a bar for each part of the work, and a line for each thing that is to be said."""
 
     def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        self._progress.disable = not self._progress.console.is_terminal
+        self._progress = _progress()
         self._task: TaskID | None = None
 
     def __enter__(self) -> Steps:

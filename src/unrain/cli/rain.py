@@ -33,7 +33,9 @@ def rain(
     ] = None,
     preset: Annotated[
         str,
-        typer.Option(help="drizzle, steady, heavy, storm, rain12, rain100l, rain100h, light25, complex25 or mixed."),
+        typer.Option(
+            help="drizzle, steady, heavy, storm, cloudburst, rain12, rain100l, rain100h, light25, complex25 or mixed."
+        ),
     ] = "heavy",
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same rain.")] = 0,
     rate: Annotated[float | None, _quantity("mm/h", "Rain rate, as 25mm/h.")] = None,

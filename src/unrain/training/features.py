@@ -1,6 +1,6 @@
 """Frozen networks that look at pictures for the perceptual losses: VGG-16, and a segmentation network on top of one.
 
-Weights come from a file or their publishers. ResNet-101 is in `resnet.py`, the losses are in `losses/`.
+Weights come from a file or their publishers. The losses are in `losses/`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unrain.errors import WeightsError
+from unrain.networks.resnet import Bottleneck, ResNet
 from unrain.training import checkpoint
-from unrain.training.resnet import ResNet
 
 Net = TypeVar("Net", bound=nn.Module)
 
 MEAN = (123.68, 116.779, 103.939)
 """Mean colour of ImageNet on 0 … 255."""
+IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of ImageNet's colours on 0 … 1."""
 CLASSES = 21
 
 
@@ -72,7 +74,32 @@ class Features(nn.Module):
         return layers
 
 
-Backbone: TypeAlias = Features | ResNet
+class Residual(ResNet):
+    """ResNet-101, which SAPNet's authors let look for segments; fewer blocks and a smaller width are for tests.
+
+    Its batch normalisation never learns.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, counts: Sequence[int] = ResNet.RESNET101, width: int = 64) -> None:
+        super().__init__(Bottleneck, counts, width)
+        self.requires_grad_(False)
+        self.eval()
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("deviation", torch.tensor(IMAGENET_DEVIATION).view(1, 3, 1, 1), persistent=False)
+
+    def train(self, mode: bool = True) -> Residual:
+        """Stays in evaluation."""
+        return super().train(False)
+
+    def forward(self, picture: Tensor) -> list[Tensor]:
+        """The features of `(N, 3, H, W)` in [0, 1] at 1/4, 1/8, 1/16 and 1/32 of its size."""
+        return super().forward((picture - self.mean) / self.deviation)
+
+
+Backbone: TypeAlias = Features | Residual
 """What the losses look with: layers `(N, widths[i], H_i, W_i)` of a picture in [0, 1], the finest first."""
 
 PUBLISHED = {
@@ -87,9 +114,9 @@ def vgg16(source: str) -> Features:
     return load_frozen(Features(), read_weights(source), source)
 
 
-def resnet101(source: str) -> ResNet:
+def resnet101(source: str) -> Residual:
     """ResNet-101 without its last layer, with the weights that `read_weights` finds."""
-    return load_frozen(ResNet(), read_weights(source), source)
+    return load_frozen(Residual(), read_weights(source), source)
 
 
 def read_weights(source: str) -> dict[str, Tensor]:

@@ -22,7 +22,7 @@ from unrain.rain.render import render
 from unrain.training.losses.ssim import ssim
 from unrain.training.recipe import Recipe
 
-KINDS = ("dry", "rain12", "rain100l", "rain100h", "light25", "complex25", "steady", "heavy", "storm")
+KINDS = ("dry", "rain12", "rain100l", "rain100h", "light25", "complex25", "steady", "heavy", "storm", "cloudburst")
 PHOTOS, FRAMES = 6, 6
 PHOTO_SIZE, FRAME_SIZE = (160, 240), (120, 160)
 

@@ -1,6 +1,6 @@
 """UNIQUE: how good a picture looks to people, without the truth, by a network that was trained on many human scores.
 
-The metric and its weights; PyTorch is imported when it is asked for. The network is in `resnet.py`.
+The metric and its weights; PyTorch is imported when it is asked for. The network is in `networks/unique.py`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from unrain.evaluation.metrics.files import require_torch, weight_file
 from unrain.evaluation.metrics.planes import Pixels, check_picture, check_size
 
 if TYPE_CHECKING:
-    from unrain.evaluation.metrics.resnet import Unique
+    from unrain.networks.unique import Unique
 
 _LONGEST_SHORT_SIDE = 768
 _MEAN = np.array([0.485, 0.456, 0.406])
@@ -72,7 +72,7 @@ def unique_network(weights: Path | None = None) -> Unique:
 
 @cache
 def _unique_network(file: Path) -> Unique:
-    from unrain.evaluation.metrics.resnet import Unique
+    from unrain.networks.unique import Unique
     from unrain.training.checkpoint import load
     from unrain.training.features import load_frozen
 
