@@ -17,12 +17,13 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from unrain.errors import WeightsError
+from unrain.networks.fast import SAPNetFast
 from unrain.networks.j4rnet import STATE, J4RNet, J4RNetStep
 from unrain.networks.prenet import PReNet
 from unrain.networks.progressive import ProgressiveStage, StageState
 from unrain.networks.sapnet import SAPNet
 
-Network = SAPNet | J4RNet | PReNet
+Network = SAPNet | SAPNetFast | J4RNet | PReNet
 
 
 class J4RNetGraph(nn.Module):
@@ -61,13 +62,14 @@ class Signature:
 STAGE = Signature({"rainy": 3, "estimate": 3, "h": 32, "c": 32}, ("estimate_next", "h_next", "c_next"))
 SIGNATURES: Mapping[str, Signature] = {
     "sapnet": STAGE,
+    "sapnet-fast": Signature({"rainy": 3}, ("clean",)),
     "j4rnet": Signature(
         {"frame": 3, "memory": STATE, "motion": 2}, ("background", "streaks", "degradation", "detail", "memory_next")
     ),
     "prenet": STAGE,
 }
 
-NETWORKS: Mapping[str, type[Network]] = {"sapnet": SAPNet, "j4rnet": J4RNet, "prenet": PReNet}
+NETWORKS: Mapping[str, type[Network]] = {"sapnet": SAPNet, "sapnet-fast": SAPNetFast, "j4rnet": J4RNet, "prenet": PReNet}
 
 
 def build(name: str, **options: Any) -> Network:
@@ -84,6 +86,8 @@ def graph_of(network: nn.Module) -> tuple[str, nn.Module]:
     """The network's name, and the module that computes its step graph; `WeightsError` if it has none."""
     if isinstance(network, SAPNet):
         return "sapnet", StageGraph(network.stage)
+    if isinstance(network, SAPNetFast):
+        return "sapnet-fast", network
     if isinstance(network, PReNet):
         return "prenet", StageGraph(network.stage)
     if isinstance(network, J4RNet):

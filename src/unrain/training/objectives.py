@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from unrain.data.batches import Batch
 from unrain.errors import RecipeError
+from unrain.networks.fast import SAPNetFast
 from unrain.networks.j4rnet import J4RNet
 from unrain.networks.progressive import ProgressiveNetwork
 from unrain.training.features import Backbone, Segmenter
@@ -106,6 +107,14 @@ def sapnet_objective(network: nn.Module, batch: Batch, stages: int, loss: Pictur
     return total
 
 
+def picture_objective(network: nn.Module, batch: Batch, stages: int, loss: PictureLoss) -> Tensor:
+    """The picture loss of a network that cleans in one go."""
+    assert isinstance(network, SAPNetFast)
+    rainy, clean = (frames.flatten(0, 1).contiguous(memory_format=torch.channels_last) for frames in batch[:2])
+    total: Tensor = loss(network(rainy), clean, rainy)
+    return total
+
+
 def j4rnet_single_objective(network: nn.Module, batch: Batch, frames: int, loss: PictureLoss) -> Tensor:
     """The single-frame path: the background, and the streaks with the weight λ_r of the paper."""
     assert isinstance(network, J4RNet)
@@ -133,6 +142,7 @@ def j4rnet_objective(network: nn.Module, batch: Batch, frames: int, loss: Pictur
 
 OBJECTIVES: dict[str, Objective] = {
     "sapnet": sapnet_objective,
+    "picture": picture_objective,
     "j4rnet-single": j4rnet_single_objective,
     "j4rnet": j4rnet_objective,
 }

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from unrain.data.photos import clips, pictures, read_pixels
 from unrain.errors import MediaError
 from unrain.inference.motion import motion
+from unrain.networks.fast import SAPNetFast
 from unrain.networks.j4rnet import J4RNet
 from unrain.networks.sapnet import SAPNet
 from unrain.rain.render import render
@@ -72,6 +73,9 @@ class Validation:
         if isinstance(network, SAPNet):
             estimates: list[Tensor] = network(clip.flatten(0, 1), self._stages)
             return estimates[-1].view_as(clip)
+        if isinstance(network, SAPNetFast):
+            picture: Tensor = network(clip.flatten(0, 1))
+            return picture.view_as(clip)
         assert isinstance(network, J4RNet)
         return torch.stack(
             [out.background for out in network(clip, motion=self._motion[kind][number : number + 1])], dim=1
