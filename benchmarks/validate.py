@@ -43,7 +43,7 @@ def entry_of(graph: Path) -> weights.Entry:
     like = weights.find(name)
     digest = hashlib.sha256(graph.read_bytes()).hexdigest()
     return weights.Entry(
-        graph.name, like.kind, str(graph.absolute()), digest, like.stages, like.memory, like.summary, like.details
+        graph.name, like.kind, name, str(graph.absolute()), digest, like.stages, like.memory, like.summary, like.details
     )
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 import unrain
 from unrain import weights
 from unrain.errors import EngineError, UnrainError, WeightsError
-from unrain.inference import engines, frames, stages
+from unrain.inference import engines, frames, pictures
 from unrain.inference.frames import CutDetector, look_ahead, run_frames
 from unrain.inference.motion import motion
 from unrain.media.memory import check_memory
@@ -55,9 +55,9 @@ def test_engine_runs_stages_as_the_network_does(photo: Pixels, engine: str, crop
     assert isinstance(network, SAPNet)
     with torch.inference_mode():
         expected = network.eval()(to_tensor(rainy), stages=6)
-    runner = engines.create(graph, stages.OUTPUTS, engine)
+    cleaner = pictures.opened(weights.find("sapnet"), engine)
     for count in (1, 3, 6):
-        clean = stages.run_stages(runner, rainy, count)
+        clean, _ = cleaner.clean_piece(rainy, count)
         np.testing.assert_allclose(clean, to_pixels(expected[count - 1]), atol=1e-4)
 
 
@@ -218,6 +218,8 @@ def test_picture_that_does_not_fit_into_memory_is_refused_in_one_line(model: unr
     with pytest.raises(UnrainError, match="96 x 80 pixels needs about") as refusal:
         check_memory(entry.memory, 80, 96)
     assert "\n" not in str(refusal.value)
+    with pytest.raises(UnrainError, match="needs at least 51 MB of memory, and has 1;"):
+        unrain.ImageModel(model.entry, memory=1e6)(np.zeros((80, 96, 3), np.uint8))
 
 
 def test_zero_stages_are_refused(model: unrain.ImageModel, photo: Pixels) -> None:
@@ -237,4 +239,4 @@ def test_engine_refuses_a_file_that_is_no_step_graph(tmp_path: Path) -> None:
     broken.write_bytes(b"not a graph")
     for engine in ENGINES:
         with pytest.raises(EngineError, match=r"broken\.onnx"):
-            engines.create(broken, stages.OUTPUTS, engine)
+            engines.create(broken, pictures.RESULTS["sapnet"], engine)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from unrain.errors import WeightsError
 from unrain.evaluation.metrics import psnr
-from unrain.inference import engines, stages
+from unrain.inference import engines, pictures
 from unrain.media.images import from_uint8, read_picture, to_uint8
 from unrain.networks.graphs import load_weights, read_network
 from unrain.networks.prenet import PReNet, from_published
@@ -60,8 +60,12 @@ def test_the_exported_step_graph_runs_on_the_driver_of_stages(
     network = PReNet().eval()
     load_weights(network, from_published(published(shared, "Rain100H")))
     export(network, tmp_path / "prenet.onnx")
-    engine = engines.create(tmp_path / "prenet.onnx", stages.OUTPUTS, "onnxruntime")
-    result = stages.run_stages(engine, photo, stages=3)
+    cleaner = pictures.PictureCleaner(
+        lambda steps: engines.create(tmp_path / "prenet.onnx", pictures.RESULTS["prenet"], "onnxruntime", steps=steps),
+        "prenet",
+        memory=3000,
+    )
+    result, _ = cleaner.clean_piece(photo, 3)
 
     reread = read_network(tmp_path / "prenet.onnx")
     assert isinstance(reread, PReNet)

@@ -20,8 +20,9 @@ from unrain import weights
 from unrain.errors import MediaError, UnrainError, WeightsError
 from unrain.evaluation.suites import Suite
 from unrain.evaluation.suites.copies import Frame, Item, same_key
-from unrain.inference import engines, frames, stages
+from unrain.inference import engines, frames, pictures
 from unrain.inference.engines import Engine
+from unrain.inference.pictures import PictureCleaner
 from unrain.media.images import SUFFIXES, from_uint8, read_picture, to_uint8
 from unrain.media.memory import check_memory
 
@@ -84,10 +85,11 @@ class ImageMethod:
 
     timed = True
 
-    def __init__(self, label: str, engine: Engine, count: int, memory: float, about: Mapping[str, Any]) -> None:
+    def __init__(self, label: str, cleaner: PictureCleaner, count: int, about: Mapping[str, Any]) -> None:
         self.label = label
-        self.about: Mapping[str, Any] = {"kind": "network for pictures", **about, **_runs_on(engine), "stages": count}
-        self._engine, self._count, self._memory = engine, count, memory
+        ran = _runs_on(cleaner.engine(count))
+        self.about: Mapping[str, Any] = {"kind": "network for pictures", **about, **ran, "stages": count}
+        self._cleaner, self._count = cleaner, count
 
     def refusal(self, suite: Suite) -> str | None:
         """None: a clip is cleaned frame by frame."""
@@ -97,8 +99,7 @@ class ImageMethod:
         """See `Method.clean`."""
         for picture in pictures:
             try:
-                check_memory(self._memory, *picture.shape[:2])
-                yield to_uint8(stages.run_stages(self._engine, from_uint8(picture), self._count))
+                yield self._cleaner.clean(picture, self._count)
             except MediaError as error:
                 yield error
 
@@ -234,13 +235,14 @@ def _entry(graph: Path) -> weights.Entry:
     """A step graph outside of the catalog, with the memory and stages of the shipped one of its kind."""
     content = graph.read_bytes()
     # A graph holds the names of its outputs as plain text; reading them so needs no library.
-    is_video = all(name.encode() in content for name in frames.BACKGROUND)
-    if not is_video and not all(name.encode() in content for name in stages.OUTPUTS):
+    wanted = {"j4rnet": frames.BACKGROUND, **pictures.RESULTS}
+    network = next((name for name in wanted if all(output.encode() in content for output in wanted[name])), None)
+    if network is None:
         raise WeightsError(f"{graph}: is not a step graph of unrain; make one with unrain export")
-    like = weights.find(weights.DEFAULT_VIDEO if is_video else weights.DEFAULT_IMAGE)
+    like = weights.find(weights.DEFAULT_VIDEO if network == "j4rnet" else weights.DEFAULT_IMAGE)
     digest = hashlib.sha256(content).hexdigest()
     return weights.Entry(
-        graph.stem, like.kind, str(graph.absolute()), digest, like.stages, like.memory, like.summary, {}
+        graph.stem, like.kind, network, str(graph.absolute()), digest, like.stages, like.memory, like.summary, {}
     )
 
 
@@ -251,8 +253,7 @@ def _graph(label: str, entry: weights.Entry, count: int | None, engine: str, thr
         return VideoMethod(
             label, engines.create(entry.graph(), frames.BACKGROUND, engine, threads), entry.memory, about
         )
-    opened = engines.create(entry.graph(), stages.OUTPUTS, engine, threads)
-    return ImageMethod(label, opened, count or entry.stages, entry.memory, about)
+    return ImageMethod(label, pictures.opened(entry, engine, threads), count or entry.stages, about)
 
 
 def _checkpoint(label: str, path: Path, count: int | None, threads: int | None) -> Method:
@@ -270,14 +271,17 @@ def _checkpoint(label: str, path: Path, count: int | None, threads: int | None) 
     name, graph = graph_of(network)
     signature = SIGNATURES[name]
     like = weights.find(weights.DEFAULT_VIDEO if "memory" in signature.inputs else weights.DEFAULT_IMAGE)
-    wanted = frames.BACKGROUND if like.kind == "video" else stages.OUTPUTS
-    engine = TorchEngine(graph.eval(), signature.outputs, wanted)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     about = {"network": name, "weights": "published" if published else "trained", "file": str(path), "sha256": digest}
     if like.kind == "video":
         _refuse_stages(label, count)
-        return VideoMethod(label, engine, like.memory, about)
-    return ImageMethod(label, engine, count or (PUBLISHED_STAGES if published else like.stages), like.memory, about)
+        return VideoMethod(label, TorchEngine(graph.eval(), signature, frames.BACKGROUND, 1), like.memory, about)
+
+    def open_engine(steps: int) -> Engine:
+        return TorchEngine(graph.eval(), signature, pictures.RESULTS[name], steps)
+
+    cleaner = PictureCleaner(open_engine, name, like.memory)
+    return ImageMethod(label, cleaner, count or (PUBLISHED_STAGES if published else like.stages), about)
 
 
 def _read_checkpoint(path: Path) -> tuple[Any, bool]:

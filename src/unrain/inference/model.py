@@ -9,8 +9,9 @@ from typing import Any, Literal, overload
 
 from unrain import weights
 from unrain.errors import UnrainError
-from unrain.inference import engines, frames, stages
-from unrain.inference.layout import AnyPicture, Pixels, unwrap
+from unrain.inference import engines, frames
+from unrain.inference.layout import AnyPicture, AnyPixels, Pixels, as_float, as_type, unwrap
+from unrain.inference.pictures import DEFAULT_MEMORY, PictureCleaner, opened
 from unrain.media.memory import check_memory
 
 
@@ -29,9 +30,21 @@ class Layers:
 class ImageModel:
     """Takes the rain out of single pictures. Made by `unrain.load`."""
 
-    def __init__(self, entry: weights.Entry, engine: str = "auto", threads: int | None = None) -> None:
+    def __init__(
+        self,
+        entry: weights.Entry,
+        engine: str = "auto",
+        threads: int | None = None,
+        memory: float = DEFAULT_MEMORY,
+    ) -> None:
         self.entry = entry
-        self.engine = engines.create(entry.graph(), stages.OUTPUTS, engine, threads)
+        self._cleaner: PictureCleaner = opened(entry, engine, threads)
+        self._memory = memory
+
+    @property
+    def engine(self) -> engines.Engine:
+        """What the network runs on."""
+        return self._cleaner.engine(self.entry.stages)
 
     @overload
     def __call__(
@@ -46,20 +59,19 @@ class ImageModel:
         """Clean one picture: a PIL image, or an RGB array `(H, W, 3)` of uint8 or of floats in [0, 1].
 
         Returns the same type, and with `layers` also the `Layers` that were taken out. `stages` (default: the
-        model's own) trades quality for time. Raises `TypeError` or `ValueError` for another kind of picture, and
-        `UnrainError` where this machine's memory is too small for it.
+        model's own) trades quality for time. Large pictures are cleaned in tiles. Raises `TypeError` or `ValueError`
+        for another kind of picture, and `UnrainError` where this machine's memory is too small for one tile.
         """
         rainy, wrap = unwrap(picture)
         clean = self.clean_pixels(rainy, stages)
-        return (wrap(clean), Layers(rainy - clean)) if layers else wrap(clean)
+        return (wrap(clean), Layers(as_float(rainy) - as_float(clean))) if layers else wrap(clean)
 
-    def clean_pixels(self, rainy: Pixels, count: int | None = None) -> Pixels:
-        """The same for `(H, W, 3)` float32 in [0, 1], clipped to [0, 1]."""
+    def clean_pixels(self, rainy: AnyPixels, count: int | None = None) -> AnyPixels:
+        """The same for `(H, W, 3)` of uint8, uint16, or float32 in [0, 1], to the same type."""
         count = self.entry.stages if count is None else count
         if count < 1:
             raise UnrainError(f"{count} stages cannot clean a picture; use 1 or more")
-        check_memory(self.entry.memory, rainy.shape[0], rainy.shape[1])
-        return stages.run_stages(self.engine, rainy, count).clip(0, 1)
+        return self._cleaner.clean(rainy, count, self._memory)
 
 
 class VideoModel:
@@ -100,8 +112,9 @@ class VideoModel:
                 pixels, wrap = unwrap(picture)
                 if number == 0:
                     check_memory(self.entry.memory, pixels.shape[0], pixels.shape[1])
-                wraps.append(wrap)
-                yield pixels
+                kind = pixels.dtype
+                wraps.append(lambda clean, wrap=wrap, kind=kind: wrap(as_type(clean, kind)))
+                yield as_float(pixels)
 
         for result in frames.run_frames(engine, unwrapped()):
             yield result, wraps.popleft()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,8 +20,8 @@ from unrain.errors import WeightsError
 from unrain.networks.fast import SAPNetFast
 from unrain.networks.j4rnet import STATE, J4RNet, J4RNetStep
 from unrain.networks.prenet import PReNet
-from unrain.networks.progressive import ProgressiveStage, StageState
-from unrain.networks.sapnet import SAPNet
+from unrain.networks.progressive import WIDTH, ProgressiveStage, StageState
+from unrain.networks.sapnet import MEANS, SAPNet, SAPNetStage, mean
 
 Network = SAPNet | SAPNetFast | J4RNet | PReNet
 
@@ -51,25 +51,61 @@ class StageGraph(nn.Module):
         return cast(StageState, self.stage(rainy, estimate, h, c))
 
 
+class SAPNetGraph(nn.Module):
+    """The stage of SAPNet, which can be told what its attention would see of a whole picture, if this is a piece."""
+
+    def __init__(self, stage: SAPNetStage) -> None:
+        super().__init__()
+        self.stage = stage
+
+    def forward(
+        self, rainy: Tensor, estimate: Tensor, h: Tensor, c: Tensor, means: Tensor, trust: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The next estimate and state, and the means of this picture's features, `(1, 320, 1, 1)`.
+
+        With `trust` `(1, 1, 1, 1)` 1, the attention takes `means` in their place, with 0 its own.
+        """
+        given = iter(means.split(WIDTH, dim=1))
+        own: list[Tensor] = []
+
+        def pool(x: Tensor) -> Tensor:
+            own.append(mean(x))
+            seen: Tensor = own[-1] + trust * (next(given) - own[-1])
+            return seen
+
+        state = self.stage(rainy, estimate, h, c, pool)
+        return state.estimate, state.h, state.c, torch.cat(own, dim=1)
+
+
 @dataclass(frozen=True)
 class Signature:
-    """Names and channels of a step graph's inputs, and names of its outputs; a state `x` comes out as `x_next`."""
+    """Names and channels of a step graph's inputs, and names of its outputs; a state `x` comes out as `x_next`.
+
+    inputs: pictures `(1, C, H, W)`. numbers: `(1, C, 1, 1)`. even: whether H and W have to be even.
+    """
 
     inputs: dict[str, int]
     outputs: tuple[str, ...]
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    even: bool = False
 
 
 STAGE = Signature({"rainy": 3, "estimate": 3, "h": 32, "c": 32}, ("estimate_next", "h_next", "c_next"))
 SIGNATURES: Mapping[str, Signature] = {
-    "sapnet": STAGE,
-    "sapnet-fast": Signature({"rainy": 3}, ("clean",)),
+    "sapnet": Signature(STAGE.inputs, (*STAGE.outputs, "means_found"), {"means": MEANS, "trust": 1}),
+    "sapnet-fast": Signature({"rainy": 3}, ("clean",), even=True),
     "j4rnet": Signature(
         {"frame": 3, "memory": STATE, "motion": 2}, ("background", "streaks", "degradation", "detail", "memory_next")
     ),
     "prenet": STAGE,
 }
 
-NETWORKS: Mapping[str, type[Network]] = {"sapnet": SAPNet, "sapnet-fast": SAPNetFast, "j4rnet": J4RNet, "prenet": PReNet}
+NETWORKS: Mapping[str, type[Network]] = {
+    "sapnet": SAPNet,
+    "sapnet-fast": SAPNetFast,
+    "j4rnet": J4RNet,
+    "prenet": PReNet,
+}
 
 
 def build(name: str, **options: Any) -> Network:
@@ -85,7 +121,7 @@ def build(name: str, **options: Any) -> Network:
 def graph_of(network: nn.Module) -> tuple[str, nn.Module]:
     """The network's name, and the module that computes its step graph; `WeightsError` if it has none."""
     if isinstance(network, SAPNet):
-        return "sapnet", StageGraph(network.stage)
+        return "sapnet", SAPNetGraph(network.stage)
     if isinstance(network, SAPNetFast):
         return "sapnet-fast", network
     if isinstance(network, PReNet):

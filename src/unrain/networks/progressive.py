@@ -48,12 +48,16 @@ class ProgressiveStage(nn.Module):
 
     def forward(self, rainy: Tensor, estimate: Tensor, h: Tensor, c: Tensor) -> StageState:
         """Take the rainy picture in [0, 1] and the state; give the next state. The estimate is not clipped."""
-        x = torch.relu(self.conv0(torch.cat((rainy, estimate), dim=1)))
-        h, c = self.lstm(x, h, c)
+        h, c = self.remember(rainy, estimate, h, c)
         x = h
         for unit in self.units:
             x = unit(x)
         return StageState(rainy + self.conv(x), h, c)
+
+    def remember(self, rainy: Tensor, estimate: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        """The ConvLSTM's next h and c; h is what the units work on."""
+        x = torch.relu(self.conv0(torch.cat((rainy, estimate), dim=1)))
+        return self.lstm(x, h, c)  # type: ignore[no-any-return]
 
     @staticmethod
     def start(rainy: Tensor) -> StageState:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from unrain.networks.blocks import conv3x3
-from unrain.networks.progressive import WIDTH, ProgressiveNetwork, ProgressiveStage, rename
+from unrain.networks.progressive import WIDTH, ProgressiveNetwork, ProgressiveStage, StageState, rename
 
 DILATIONS = (1, 2, 4, 8, 16)
+MEANS = 2 * len(DILATIONS) * WIDTH
+"""Numbers that one stage's attention knows of the whole picture."""
+
+Pool = Callable[[Tensor], Tensor]
+"""From features `(N, width, H, W)` to what stands for their means over the whole picture, `(N, width, 1, 1)`."""
+
+
+def mean(x: Tensor) -> Tensor:
+    """The `Pool` of a picture that is there as a whole."""
+    return x.mean(dim=(2, 3), keepdim=True)
 
 
 class ChannelResidualAttention(nn.Module):
@@ -27,9 +37,9 @@ class ChannelResidualAttention(nn.Module):
         self.excite = nn.Conv2d(bottleneck, width, kernel_size=1, bias=False)
         self.residual = nn.Conv2d(width, width, kernel_size=1, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, pool: Pool = mean) -> Tensor:
         """`(N, width, H, W)` to the same shape."""
-        y = x.mean(dim=(2, 3), keepdim=True)
+        y = pool(x)
         return x * torch.sigmoid(self.excite(torch.relu(self.squeeze(y))) + self.residual(y))
 
 
@@ -43,10 +53,10 @@ class DilatedUnit(nn.Module):
         self.conv2 = conv3x3(width, width, dilation=dilation)
         self.attention2 = ChannelResidualAttention(width)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, pool: Pool = mean) -> Tensor:
         """`(N, width, H, W)` to the same shape: ReLU(x + unit(x))."""
-        unit = torch.relu(self.attention1(self.conv1(x)))
-        unit = torch.relu(self.attention2(self.conv2(unit)))
+        unit = torch.relu(self.attention1(self.conv1(x), pool))
+        unit = torch.relu(self.attention2(self.conv2(unit), pool))
         return torch.relu(x + unit)
 
 
@@ -56,9 +66,19 @@ class SAPNetStage(ProgressiveStage):
     def __init__(self, dilations: Sequence[int] = DILATIONS) -> None:
         super().__init__(DilatedUnit(WIDTH, dilation) for dilation in dilations)
 
+    def forward(self, rainy: Tensor, estimate: Tensor, h: Tensor, c: Tensor, pool: Pool = mean) -> StageState:
+        """See `ProgressiveStage.forward`; `pool` is asked once by each attention, in order."""
+        h, c = self.remember(rainy, estimate, h, c)
+        x = h
+        for unit in self.units:
+            x = unit(x, pool)
+        return StageState(rainy + self.conv(x), h, c)
+
 
 class SAPNet(ProgressiveNetwork):
     """The segmentation-aware progressive network."""
+
+    stage: SAPNetStage
 
     def __init__(self, dilations: Sequence[int] = DILATIONS) -> None:
         options = {} if tuple(dilations) == DILATIONS else {"dilations": list(dilations)}

@@ -32,18 +32,20 @@ def export(network: nn.Module, path: Path) -> None:
     """
     name, graph = graph_of(network)
     signature = SIGNATURES[name]
-    example = tuple(torch.rand(1, channels, 48, 40) for channels in signature.inputs.values())
-    size = {2: torch.export.Dim("height", min=2), 3: torch.export.Dim("width", min=2)}
+    pictures = [torch.rand(1, channels, 48, 40) for channels in signature.inputs.values()]
+    numbers = [torch.rand(1, channels, 1, 1) for channels in signature.numbers.values()]
+    height, width = (torch.export.Dim(name, min=2) for name in ("height", "width"))
+    size = {2: 2 * height, 3: 2 * width} if signature.even else {2: height, 3: width}
     with _without_chatter():
         program = torch.onnx.export(
             graph.eval().float(),
-            example,
+            (*pictures, *numbers),
             dynamo=True,
             verbose=False,
             opset_version=OPSET,
-            input_names=list(signature.inputs),
+            input_names=[*signature.inputs, *signature.numbers],
             output_names=list(signature.outputs),
-            dynamic_shapes=tuple(size for _ in example),
+            dynamic_shapes=(*(size for _ in pictures), *({} for _ in numbers)),
         )
     assert program is not None
     model = halve_weights(program.model_proto)
@@ -115,6 +117,7 @@ def agreement(network: nn.Module, graph: Path) -> dict[str, float]:
     signature = SIGNATURES[name]
     generator = torch.Generator().manual_seed(0)
     inputs = {key: torch.rand(1, size, 64, 48, generator=generator) for key, size in signature.inputs.items()}
+    inputs |= {key: torch.rand(1, size, 1, 1, generator=generator) for key, size in signature.numbers.items()}
     with torch.inference_mode():
         expected = dict(zip(signature.outputs, module.eval()(**inputs), strict=True))
     feeds = {key: value.numpy() for key, value in inputs.items()}

@@ -19,12 +19,14 @@ DEFAULT_IMAGE, DEFAULT_VIDEO = "sapnet", "j4rnet"
 class Entry:
     """One model of the catalog.
 
-    kind: what it cleans. stages: how often its graph runs for one picture (1 for a video model's frame). memory: bytes
-    that it needs per pixel of a picture. The rest of the table is in `details`, for people to read.
+    kind: what it cleans. network: whose step graph it is. stages: how often that runs for one picture (1 for a video
+    model's frame). memory: bytes that it needs per pixel of a picture. The rest of the table is in `details`, for
+    people to read.
     """
 
     name: str
     kind: Literal["image", "video"]
+    network: str
     file: str
     sha256: str
     stages: int
@@ -53,7 +55,7 @@ def _folder() -> Path:
 def catalog() -> dict[str, Entry]:
     """All shipped models by name, in the catalog's order."""
     tables = tomllib.loads((_folder() / "catalog.toml").read_text(encoding="utf-8"))
-    known = ("kind", "file", "sha256", "stages", "memory", "summary")
+    known = ("kind", "network", "file", "sha256", "stages", "memory", "summary")
     return {
         name: Entry(name=name, details=table, **{key: table.pop(key) for key in known})
         for name, table in tables.items()

@@ -18,17 +18,26 @@ from unrain.errors import EngineError
 
 Arrays = dict[str, NDArray[np.float32]]
 
+EACH = {"means": "means_found"}
+"""Inputs and outputs that every step of a run has for itself: side by side along axis 1, the first step's first."""
+
 
 class Engine(Protocol):
-    """Runs one step graph in float32."""
+    """Runs one step graph, its inputs and outputs in float32."""
 
     name: str
     """What `--engine` calls it."""
     device: str
     """The processor that it runs on, for people to read."""
+    inputs: Sequence[str]
+    """Names of what a step takes."""
 
     def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
-        """Run the graph once: contiguous float32 arrays `(1, C, H, W)` by input name, to new arrays by output name."""
+        """Make the steps that it was created for: arrays by input name to new arrays by output name.
+
+        Arrays are contiguous float32, pictures `(1, C, H, W)` and numbers `(1, C, 1, 1)`. Of several steps, the state
+        `x` of each is `x_next` of the one before; for what `EACH` names see there.
+        """
         ...
 
 
@@ -41,11 +50,13 @@ def installed() -> list[str]:
     return [name for name, package in MODULES.items() if importlib.util.find_spec(package)]
 
 
-def create(graph: Path, outputs: Sequence[str], engine: str = "auto", threads: int | None = None) -> Engine:
+def create(
+    graph: Path, outputs: Sequence[str], engine: str = "auto", threads: int | None = None, steps: int = 1
+) -> Engine:
     """An engine for the step graph in the file `graph` that computes `outputs` and nothing that these do not need.
 
-    `auto` takes the fastest that is installed; `threads` is all of the machine's cores if not given. Raises
-    `EngineError` where the engine is unknown or not installed, or cannot read the graph.
+    `auto` takes the fastest that is installed; `threads` is all of the machine's cores if not given; every run makes
+    `steps` steps. Raises `EngineError` where the engine is unknown or not installed, or cannot read the graph.
     """
     names = installed()
     if engine == "auto" and not names:
@@ -55,6 +66,26 @@ def create(graph: Path, outputs: Sequence[str], engine: str = "auto", threads: i
         raise EngineError(f"there is no engine {name!r}; choose one of {', '.join(MODULES)}")
     if name not in names:
         raise EngineError(f"the engine {name} is not installed; try: pip install {MODULES[name]}")
-    open_graph: Callable[[Path, Sequence[str], int | None], Engine]
+    open_graph: Callable[[Path, Sequence[str], int | None, int], Engine]
     open_graph = importlib.import_module(f"unrain.inference.engines.{name}").open_graph
-    return open_graph(graph, outputs, threads)
+    return open_graph(graph, outputs, threads, steps)
+
+
+def needed(outputs: Sequence[str], known: Sequence[str], steps: int) -> list[str]:
+    """The outputs that a step computes if a run of `steps` is to give `outputs`: of several, also the state."""
+    state = [name for name in known if name.endswith("_next") and name not in outputs] if steps > 1 else []
+    return [*outputs, *state]
+
+
+def step_by_step(
+    step: Callable[[Mapping[str, NDArray[np.float32]]], Arrays], inputs: Mapping[str, NDArray[np.float32]], steps: int
+) -> Arrays:
+    """What `Engine.run` says of several steps, for engines that run one at a time. `step` gives what is `needed`."""
+    own = {name: np.split(inputs[name], steps, axis=1) for name in EACH if name in inputs}
+    values, found = dict(inputs), []
+    for number in range(steps):
+        values |= {name: np.ascontiguousarray(parts[number]) for name, parts in own.items()}
+        found.append(step(values))
+        values |= {name.removesuffix("_next"): value for name, value in found[-1].items() if name.endswith("_next")}
+    each = [name for name in found[-1] if name in EACH.values()]
+    return found[-1] | {name: np.concatenate([results[name] for results in found], axis=1) for name in each}

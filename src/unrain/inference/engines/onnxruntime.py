@@ -11,7 +11,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from unrain.errors import EngineError
-from unrain.inference.engines import Arrays
+from unrain.inference.engines import Arrays, needed, step_by_step
 
 
 class OnnxRuntimeEngine:
@@ -19,19 +19,24 @@ class OnnxRuntimeEngine:
 
     name = "onnxruntime"
 
-    def __init__(self, session: ort.InferenceSession, outputs: Sequence[str]) -> None:
-        self._session, self._outputs = session, list(outputs)
+    def __init__(self, session: ort.InferenceSession, outputs: Sequence[str], steps: int) -> None:
+        self._session, self._steps = session, steps
+        self._outputs = needed(outputs, [port.name for port in session.get_outputs()], steps)
+        self.inputs: Sequence[str] = [port.name for port in session.get_inputs()]
         self._options = ort.RunOptions()
         self._options.only_execute_path_to_fetches = True
         self.device = platform.processor() or platform.machine()
 
     def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
         """See `Engine.run`."""
+        return step_by_step(self._step, inputs, self._steps)
+
+    def _step(self, inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
         values = self._session.run(self._outputs, dict(inputs), self._options)
         return {name: np.asarray(value) for name, value in zip(self._outputs, values, strict=True)}
 
 
-def open_graph(graph: Path, outputs: Sequence[str], threads: int | None) -> OnnxRuntimeEngine:
+def open_graph(graph: Path, outputs: Sequence[str], threads: int | None, steps: int) -> OnnxRuntimeEngine:
     """An engine for this graph; `EngineError` if ONNX Runtime cannot read it."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or 0
@@ -40,4 +45,4 @@ def open_graph(graph: Path, outputs: Sequence[str], threads: int | None) -> Onnx
         session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions have no common base but this
         raise EngineError(f"{graph}: ONNX Runtime cannot read this step graph") from error
-    return OnnxRuntimeEngine(session, outputs)
+    return OnnxRuntimeEngine(session, outputs, steps)

@@ -8,21 +8,26 @@ from pathlib import Path
 import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
+from openvino import opset13 as ops
 
 from unrain.errors import EngineError
-from unrain.inference.engines import Arrays
+from unrain.inference.engines import EACH, Arrays, needed
 
 Shape = tuple[int, int]
 
 
 class OpenVINOEngine:
-    """Compiles the graph for each picture size that it meets, and keeps the last one: fixed shapes run faster."""
+    """Compiles the steps into one graph for each picture size that it meets, and keeps the last: fixed shapes are fast.
+
+    Between the steps of a run, the state stays where and how the engine likes it.
+    """
 
     name = "openvino"
 
-    def __init__(self, model: ov.Model, threads: int | None) -> None:
+    def __init__(self, step: ov.Model, outputs: Sequence[str], threads: int | None, steps: int) -> None:
         self._core = ov.Core()
-        self._model = model
+        self._step, self._outputs, self._steps = step, outputs, steps
+        self.inputs: Sequence[str] = [port.get_any_name() for port in step.inputs]
         self._config: dict[str, object] = {
             "INFERENCE_PRECISION_HINT": "f32",
             "PERFORMANCE_HINT": "LATENCY",
@@ -42,20 +47,61 @@ class OpenVINOEngine:
     def _compiled(self, shape: tuple[int, ...]) -> ov.InferRequest:
         if self._request is None or shape != self._shape:
             height, width = shape
-            sizes = {port: [1, port.partial_shape[1].get_length(), height, width] for port in self._model.inputs}
-            self._model.reshape(sizes)
-            self._request = self._core.compile_model(self._model, "CPU", self._config).create_infer_request()
+            model = repeated(sized(self._step, height, width), self._outputs, self._steps)
+            self._request = self._core.compile_model(model, "CPU", self._config).create_infer_request()
             self._shape = (height, width)
         return self._request
 
 
-def open_graph(graph: Path, outputs: Sequence[str], threads: int | None) -> OpenVINOEngine:
+def sized(step: ov.Model, height: int, width: int) -> ov.Model:
+    """The same graph for pictures of one size."""
+    model = step.clone()
+    pictures = [port for port in model.inputs if port.partial_shape[2].is_dynamic]
+    model.reshape({port: [1, port.partial_shape[1].get_length(), height, width] for port in pictures})
+    return model
+
+
+def repeated(step: ov.Model, outputs: Sequence[str], steps: int) -> ov.Model:
+    """So many steps as one graph that gives `outputs`; see `Engine.run`."""
+    inputs = {port.get_any_name(): port for port in step.inputs}
+    own = {name: inputs[name] for name in EACH if name in inputs}
+    parameters = {}
+    for name, port in inputs.items():
+        shape = list(port.shape)
+        parameters[name] = ops.parameter([1, steps * shape[1], *shape[2:]] if name in own else shape, np.float32)
+        parameters[name].output(0).set_names({name})
+    values = {name: parameter.output(0) for name, parameter in parameters.items()}
+    parts = {name: ops.split(parameters[name], ops.constant(1), steps) for name in own}
+    found: dict[str, list[ov.Output]] = {}
+    for number in range(steps):
+        values |= {name: split.output(number) for name, split in parts.items()}
+        now = _attached(step.clone(), values)
+        values |= {name.removesuffix("_next"): value for name, value in now.items() if name.endswith("_next")}
+        for name, value in now.items():
+            found.setdefault(name, []).append(value)
+    results = []
+    for name in outputs:
+        results.append(ops.result(ops.concat(found[name], 1) if name in EACH.values() else found[name][-1]))
+        results[-1].output(0).set_names({name})
+    return ov.Model(results, list(parameters.values()), "steps")
+
+
+def _attached(step: ov.Model, values: Mapping[str, ov.Output]) -> dict[str, ov.Output]:
+    """Let a graph read `values` in place of its inputs; its outputs by name."""
+    for port in step.inputs:
+        for reader in list(port.get_target_inputs()):
+            reader.replace_source_output(values[port.get_any_name()])
+    return {port.get_any_name(): port.get_node().input(0).get_source_output() for port in step.outputs}
+
+
+def open_graph(graph: Path, outputs: Sequence[str], threads: int | None, steps: int) -> OpenVINOEngine:
     """An engine for this graph; `EngineError` if OpenVINO cannot read it."""
     try:
         whole = ov.Core().read_model(graph)
-        wanted = [whole.output(name) for name in outputs]
+        known = [port.get_any_name() for port in whole.outputs]
+        wanted = [whole.output(name) for name in needed(outputs, known, steps)]
         parameters = [port.get_node() for port in whole.inputs]
         model = ov.Model([port.get_node() for port in wanted], parameters, "step")
     except RuntimeError as error:
         raise EngineError(f"{graph}: OpenVINO cannot read this step graph") from error
-    return OpenVINOEngine(model, threads)
+    return OpenVINOEngine(model, outputs, threads, steps)

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from unrain.errors import EngineError, WeightsError
-from unrain.inference.engines import Arrays
-from unrain.networks.graphs import SIGNATURES, graph_of, read_network
+from unrain.inference.engines import Arrays, needed, step_by_step
+from unrain.networks.graphs import SIGNATURES, Signature, graph_of, read_network
 
 
 class TorchEngine:
@@ -20,20 +20,30 @@ class TorchEngine:
 
     name = "torch"
 
-    def __init__(self, step: torch.nn.Module, names: Sequence[str], outputs: Sequence[str]) -> None:
+    def __init__(self, step: torch.nn.Module, signature: Signature, outputs: Sequence[str], steps: int) -> None:
         self._place = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._step, self._names, self._outputs = step.to(self._place), names, set(outputs)
+        self._module, self._signature, self._outputs = (
+            step.to(self._place),
+            signature,
+            needed(outputs, signature.outputs, steps),
+        )
+        self._steps = steps
+        self.inputs: Sequence[str] = [*signature.inputs, *signature.numbers]
         self.device = torch.cuda.get_device_name() if self._place.type == "cuda" else platform.machine()
 
     def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
         """See `Engine.run`."""
+        return step_by_step(self._step, inputs, self._steps)
+
+    def _step(self, inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
         with torch.inference_mode():
-            values = self._step(**{name: torch.from_numpy(value).to(self._place) for name, value in inputs.items()})
-        named = zip(self._names, values, strict=True)
-        return {name: value.cpu().numpy() for name, value in named if name in self._outputs}
+            values = self._module(**{name: torch.from_numpy(value).to(self._place) for name, value in inputs.items()})
+        values = (values,) if isinstance(values, torch.Tensor) else values
+        named = dict(zip(self._signature.outputs, values, strict=True))
+        return {name: named[name].cpu().numpy() for name in named if name in self._outputs}
 
 
-def open_graph(graph: Path, outputs: Sequence[str], threads: int | None) -> TorchEngine:
+def open_graph(graph: Path, outputs: Sequence[str], threads: int | None, steps: int) -> TorchEngine:
     """An engine for this graph; `EngineError` if it is not one of our step graphs."""
     if threads:
         torch.set_num_threads(threads)
@@ -41,4 +51,4 @@ def open_graph(graph: Path, outputs: Sequence[str], threads: int | None) -> Torc
         name, step = graph_of(read_network(graph))
     except WeightsError as error:
         raise EngineError(str(error)) from error
-    return TorchEngine(step.eval(), SIGNATURES[name].outputs, outputs)
+    return TorchEngine(step.eval(), SIGNATURES[name], outputs, steps)

@@ -1,0 +1,128 @@
+"""The driver of pictures: one image, whole or in tiles, through a step graph. Videos are driven by `frames.py`.
+
+SAPNet's attention looks at means over the whole picture. A picture that is cut into tiles is therefore sampled first:
+pieces from all over it, side by side in one tile, give the means that all of its tiles then share. See `tiles.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+
+from unrain import weights
+from unrain.errors import UnrainError
+from unrain.inference import engines, tiles
+from unrain.inference.engines import Engine
+from unrain.inference.layout import AnyPixels, Pixels, as_float, as_type, to_pixels, to_planes
+
+WIDTH, MEANS = 32, 320
+"""Channels of SAPNet's state, and means that one stage looks at."""
+RESULTS = {
+    "sapnet": ("estimate_next", "means_found"),
+    "prenet": ("estimate_next",),
+    "sapnet-fast": ("clean",),
+}
+"""What is wanted of the step graph of each network for pictures; the picture comes first."""
+DEFAULT_MEMORY = 1e9
+"""Bytes that cleaning one picture may take, beside the program itself and the picture."""
+LEAST = 128
+"""Tiles are not made smaller than this."""
+
+Means = NDArray[np.float32]
+
+
+@dataclass
+class PictureCleaner:
+    """One network for pictures on one engine.
+
+    open_engine: makes the engine for a number of steps. network: its name. memory: bytes per pixel of a picture.
+    """
+
+    open_engine: Callable[[int], Engine]
+    network: str
+    memory: float
+    _engine: Engine | None = None
+    _steps: int = 0
+
+    def engine(self, steps: int) -> Engine:
+        """The engine that makes so many steps; the last one is kept."""
+        if self._engine is None or steps != self._steps:
+            self._engine, self._steps = self.open_engine(steps), steps
+        return self._engine
+
+    def clean(self, rainy: AnyPixels, steps: int, memory: float = DEFAULT_MEMORY) -> AnyPixels:
+        """Clean `(H, W, 3)` of uint8, uint16, or float32 in [0, 1], in `steps` stages; the same type, clipped.
+
+        What takes more than `memory` bytes as a whole is cleaned in tiles. Raises `UnrainError` where even the
+        smallest tile has no room in this machine.
+        """
+        if self.network == "sapnet-fast":
+            return self._clean(_even(rainy), steps, memory)[: rainy.shape[0], : rainy.shape[1]]
+        return self._clean(rainy, steps, memory)
+
+    def _clean(self, rainy: AnyPixels, steps: int, memory: float) -> AnyPixels:
+        height, width = rainy.shape[:2]
+        size = tiles.fit(height, width, self._pixels(memory), LEAST)
+        if size == (height, width):
+            return as_type(self.clean_piece(as_float(rainy), steps)[0], rainy.dtype)
+        means = self.sampled(rainy, size, steps)
+        clean = np.empty_like(rainy)
+        for tile in tiles.cut(height, width, size):
+            piece, _ = self.clean_piece(as_float(rainy[tile.seen]), steps, means)
+            clean[tile.kept] = as_type(piece[tile.inner], rainy.dtype)
+        return clean
+
+    def sampled(self, rainy: AnyPixels, size: tuple[int, int], steps: int) -> Means | None:
+        """The means that a picture's tiles share, from pieces of it in one tile; None if the network needs none."""
+        if self.network != "sapnet":
+            return None
+        return self.clean_piece(as_float(tiles.mosaic(rainy, size)), steps)[1]
+
+    def clean_piece(self, rainy: Pixels, steps: int, means: Means | None = None) -> tuple[Pixels, Means | None]:
+        """Clean `(H, W, 3)` float32 in one go; not clipped. With `means` as a piece of a picture, else as a whole.
+
+        The second result are the means of its own features, `(1, 320 steps, 1, 1)`, if the network looks at any.
+        """
+        planes = to_planes(rainy)
+        # Zeros that are only read take no memory.
+        state = np.zeros((1, WIDTH, *planes.shape[2:]), np.float32)
+        given = {
+            "rainy": planes,
+            "estimate": planes,
+            "h": state,
+            "c": state,
+            "means": np.zeros((1, steps * MEANS, 1, 1), np.float32) if means is None else means,
+            "trust": np.full((1, 1, 1, 1), means is not None, np.float32),
+        }
+        engine = self.engine(steps)
+        results = engine.run({name: given[name] for name in engine.inputs})
+        return to_pixels(results[RESULTS[self.network][0]]), results.get("means_found")
+
+    def _pixels(self, memory: float) -> float:
+        """How many pixels fit at once."""
+        free = 0.9 * float(psutil.virtual_memory().available)
+        if LEAST**2 * self.memory > min(memory, free):
+            raise UnrainError(
+                f"cleaning needs at least {LEAST**2 * self.memory / 1e6:.0f} MB of memory,"
+                f" and has {min(memory, free) / 1e6:.0f}; give it more or close other programs"
+            )
+        return min(memory, free) / self.memory
+
+
+def _even(picture: AnyPixels) -> AnyPixels:
+    """With its last row and column once more where these are odd, as a network at half the resolution needs it."""
+    height, width = picture.shape[:2]
+    return np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+
+
+def opened(entry: weights.Entry, engine: str = "auto", threads: int | None = None) -> PictureCleaner:
+    """A model of the catalog, or like one."""
+    return PictureCleaner(
+        lambda steps: engines.create(entry.graph(), RESULTS[entry.network], engine, threads, steps),
+        entry.network,
+        entry.memory,
+    )
