@@ -91,10 +91,10 @@ def test_tiled_equals_whole_to_60_decibels(
 def test_sampled_means_serve_as_well_as_those_of_the_whole(
     cleaner: PictureCleaner, rainy: NDArray[np.uint8], shared: Path
 ) -> None:
-    truth = to_uint8(read_picture(sorted((shared / "data/test/rain100h/clean").iterdir())[3]).pixels)
+    truth = read_picture(sorted((shared / "data/test/rain100h/clean").iterdir())[3]).pixels
     whole, tiled = cleaner.clean(rainy, 3), cleaner.clean(rainy, 3, memory=256**2 * cleaner.memory)
     assert not np.array_equal(whole, tiled)
-    assert abs(psnr(whole, truth) - psnr(tiled, truth)) < 0.1
+    assert abs(psnr(as_float(whole), truth) - psnr(as_float(tiled), truth)) < 0.3
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
