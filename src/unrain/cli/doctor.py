@@ -25,7 +25,19 @@ def doctor() -> None:
     typer.echo(f"libraries   {', '.join(f'{name} {metadata.version(name)}' for name in ('numpy', 'pillow', 'av'))}")
     for name in MODULES:
         typer.echo(f"{name:<12}{_check(name) if name in installed() else 'not installed'}")
-    typer.echo(f"auto        takes {installed()[0] if installed() else 'nothing: pip install openvino'}")
+    typer.echo(f"auto        {_auto()}")
+
+
+def _auto() -> str:
+    from unrain import weights
+    from unrain.errors import UnrainError
+    from unrain.inference.choice import choose
+
+    try:
+        taken = choose(weights.find(weights.DEFAULT_IMAGE))
+    except UnrainError as error:
+        return f"takes nothing: {error}"
+    return f"takes {taken.engine} {taken.precision}; unrain bench measures all"
 
 
 def _check(engine: str) -> str:
@@ -35,7 +47,7 @@ def _check(engine: str) -> str:
     from unrain.inference.model import load
 
     try:
-        model = load(engine=engine)
+        model = load(engine=engine, precision="fp32")
         picture = np.random.default_rng(0).random((128, 128, 3), dtype=np.float32)
         model(picture)
         start = time.perf_counter()

@@ -10,8 +10,9 @@ from typing import Any, Literal, overload
 from unrain import weights
 from unrain.errors import UnrainError
 from unrain.inference import engines, frames
+from unrain.inference.choice import choose, open_as
 from unrain.inference.layout import AnyPicture, AnyPixels, Pixels, as_float, as_type, unwrap
-from unrain.inference.pictures import DEFAULT_MEMORY, PictureCleaner, opened
+from unrain.inference.pictures import DEFAULT_MEMORY
 from unrain.media.memory import check_memory
 
 
@@ -35,10 +36,12 @@ class ImageModel:
         entry: weights.Entry,
         engine: str = "auto",
         threads: int | None = None,
+        precision: str = "auto",
         memory: float = DEFAULT_MEMORY,
     ) -> None:
         self.entry = entry
-        self._cleaner: PictureCleaner = opened(entry, engine, threads)
+        self.choice = choose(entry, engine, precision, threads)
+        self._cleaner = open_as(entry, self.choice, threads)
         self._memory = memory
 
     @property
@@ -121,21 +124,43 @@ class VideoModel:
 
 
 @overload
-def load(name: Literal["sapnet"] = "sapnet", *, engine: str = "auto", threads: int | None = None) -> ImageModel: ...
+def load(
+    name: Literal["sapnet"] = "sapnet",
+    *,
+    engine: str = "auto",
+    threads: int | None = None,
+    precision: str = "auto",
+    memory: float = DEFAULT_MEMORY,
+) -> ImageModel: ...
 @overload
 def load(name: Literal["j4rnet"], *, engine: str = "auto", threads: int | None = None) -> VideoModel: ...
 @overload
-def load(name: str, *, engine: str = "auto", threads: int | None = None) -> ImageModel | VideoModel: ...
+def load(
+    name: str,
+    *,
+    engine: str = "auto",
+    threads: int | None = None,
+    precision: str = "auto",
+    memory: float = DEFAULT_MEMORY,
+) -> ImageModel | VideoModel: ...
 
 
 def load(
-    name: str = weights.DEFAULT_IMAGE, *, engine: str = "auto", threads: int | None = None
+    name: str = weights.DEFAULT_IMAGE,
+    *,
+    engine: str = "auto",
+    threads: int | None = None,
+    precision: str = "auto",
+    memory: float = DEFAULT_MEMORY,
 ) -> ImageModel | VideoModel:
     """A shipped model by name: an `ImageModel` ("sapnet", the default) or a `VideoModel` ("j4rnet").
 
-    `engine` is "auto" (the fastest that is installed), "openvino", "onnxruntime" or "torch"; `threads` defaults to
-    all cores. Raises `WeightsError` for an unknown name or damaged weights, `EngineError` for an engine that is not
-    there.
+    `engine` is "openvino", "onnxruntime" or "torch", `precision` "fp32" or "int8"; "auto" takes what is measured to be
+    fastest on this machine and loses at most 0.05 dB. `threads` defaults to all cores. `memory` is how many bytes a
+    picture may take; larger ones are cleaned in tiles. Raises `WeightsError` for an unknown name or damaged weights,
+    `EngineError` for an engine or precision that is not there.
     """
     entry = weights.find(name)
-    return (ImageModel if entry.kind == "image" else VideoModel)(entry, engine, threads)
+    if entry.kind == "image":
+        return ImageModel(entry, engine, threads, precision, memory)
+    return VideoModel(entry, engine, threads)

@@ -119,10 +119,12 @@ def _even(picture: AnyPixels) -> AnyPixels:
     return np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
 
 
-def opened(entry: weights.Entry, engine: str = "auto", threads: int | None = None) -> PictureCleaner:
-    """A model of the catalog, or like one."""
+def opened(
+    entry: weights.Entry, engine: str = "auto", threads: int | None = None, precision: str = "fp32"
+) -> PictureCleaner:
+    """A model of the catalog, or like one, on one engine and in one precision."""
     return PictureCleaner(
-        lambda steps: engines.create(entry.graph(), RESULTS[entry.network], engine, threads, steps),
+        lambda steps: engines.create(entry.graph(precision), RESULTS[entry.network], engine, threads, steps),
         entry.network,
         entry.memory,
     )

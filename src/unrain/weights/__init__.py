@@ -13,6 +13,16 @@ from typing import Any, Literal
 from unrain.errors import WeightsError
 
 DEFAULT_IMAGE, DEFAULT_VIDEO = "sapnet", "j4rnet"
+PRECISIONS = ("int8", "fp32")
+
+
+@dataclass(frozen=True)
+class Twin:
+    """The same model's graph in another precision. lost: the decibels that it costs, measured on validation photos."""
+
+    file: str
+    sha256: str
+    lost: float
 
 
 @dataclass(frozen=True)
@@ -33,15 +43,21 @@ class Entry:
     memory: int
     summary: str
     details: dict[str, Any]
+    int8: Twin | None = None
 
-    def graph(self) -> Path:
+    def graph(self, precision: str = "fp32") -> Path:
         """The step graph's file; `WeightsError` if it is missing or not the one that the catalog names."""
-        path = _folder() / self.file
+        file, sha256 = self.file, self.sha256
+        if precision == "int8":
+            if self.int8 is None:
+                raise WeightsError(f"the model {self.name} has no {precision} graph; use fp32")
+            file, sha256 = self.int8.file, self.int8.sha256
+        path = _folder() / file
         try:
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
         except OSError as error:
             raise WeightsError(f"the weights of {self.name} are missing; install unrain again") from error
-        if digest != self.sha256:
+        if digest != sha256:
             raise WeightsError(f"the weights of {self.name} are damaged ({path}); install unrain again")
         return path
 
@@ -57,7 +73,12 @@ def catalog() -> dict[str, Entry]:
     tables = tomllib.loads((_folder() / "catalog.toml").read_text(encoding="utf-8"))
     known = ("kind", "network", "file", "sha256", "stages", "memory", "summary")
     return {
-        name: Entry(name=name, details=table, **{key: table.pop(key) for key in known})
+        name: Entry(
+            name=name,
+            details=table,
+            int8=Twin(**table.pop("int8")) if "int8" in table else None,
+            **{key: table.pop(key) for key in known},
+        )
         for name, table in tables.items()
     }
 

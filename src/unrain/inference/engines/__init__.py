@@ -50,6 +50,15 @@ def installed() -> list[str]:
     return [name for name, package in MODULES.items() if importlib.util.find_spec(package)]
 
 
+def known(name: str) -> str:
+    """The name itself; `EngineError` if there is no such engine, or it is not installed."""
+    if name not in MODULES:
+        raise EngineError(f"there is no engine {name!r}; choose one of {', '.join(MODULES)}")
+    if name not in installed():
+        raise EngineError(f"the engine {name} is not installed; try: pip install {MODULES[name]}")
+    return name
+
+
 def create(
     graph: Path, outputs: Sequence[str], engine: str = "auto", threads: int | None = None, steps: int = 1
 ) -> Engine:
@@ -61,19 +70,15 @@ def create(
     names = installed()
     if engine == "auto" and not names:
         raise EngineError("no engine is installed; try: pip install openvino")
-    name = names[0] if engine == "auto" else engine
-    if name not in MODULES:
-        raise EngineError(f"there is no engine {name!r}; choose one of {', '.join(MODULES)}")
-    if name not in names:
-        raise EngineError(f"the engine {name} is not installed; try: pip install {MODULES[name]}")
+    name = names[0] if engine == "auto" else known(engine)
     open_graph: Callable[[Path, Sequence[str], int | None, int], Engine]
     open_graph = importlib.import_module(f"unrain.inference.engines.{name}").open_graph
     return open_graph(graph, outputs, threads, steps)
 
 
-def needed(outputs: Sequence[str], known: Sequence[str], steps: int) -> list[str]:
+def needed(outputs: Sequence[str], of: Sequence[str], steps: int) -> list[str]:
     """The outputs that a step computes if a run of `steps` is to give `outputs`: of several, also the state."""
-    state = [name for name in known if name.endswith("_next") and name not in outputs] if steps > 1 else []
+    state = [name for name in of if name.endswith("_next") and name not in outputs] if steps > 1 else []
     return [*outputs, *state]
 
 

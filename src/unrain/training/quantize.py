@@ -1,0 +1,136 @@
+"""From a step graph to one of 8-bit integers, whose ranges are measured on rainy training photos. Nothing is trained.
+
+Running it is the engines' business: those with fast 8-bit convolutions are then some two times faster.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import numpy_helper
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+from unrain.data.photos import pictures, read_pixels
+from unrain.errors import MediaError, WeightsError
+from unrain.inference import engines
+from unrain.inference.engines import Arrays
+from unrain.inference.layout import to_planes
+from unrain.inference.pictures import MEANS, WIDTH
+from unrain.rain.render import render
+
+COUNT, SIDE, SEED = 24, 160, 0
+"""How many photos, how large a piece of each, and the rain's first seed."""
+
+
+def quantize(graph: Path, photos: Path, target: Path, stages: int) -> None:
+    """Write the 8-bit twin of a step graph of a network for pictures.
+
+    The 3x3 convolutions between the first and the last one become 8-bit, channel by channel; attention, state and
+    picture stay in float32. Ranges are the widest over `stages` stages of 24 photos below `photos`, with rain of all
+    kinds and one in eight without. Raises `WeightsError` for another graph, `MediaError` if there are too few photos.
+    """
+    known = {port.name for port in onnx.load(graph, load_external_data=False).graph.input}
+    if "rainy" not in known:
+        raise WeightsError(f"{graph}: is not a step graph of a network for pictures")
+    with tempfile.TemporaryDirectory() as folder, _quietly():
+        plain = Path(folder) / "plain.onnx"
+        model = _widened(onnx.load(graph, load_external_data=False))
+        onnx.save(model, plain)
+        quantize_static(
+            plain,
+            target,
+            _Steps(graph, list(rainy_pieces(photos)), stages),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            op_types_to_quantize=["Conv"],
+            nodes_to_exclude=_left_in_float(model),
+        )
+
+
+def rainy_pieces(photos: Path) -> Iterator[NDArray[np.float32]]:
+    """The middles of photos of all folders alike, `(160, 160, 3)` in [0, 1], with rain; every eighth without."""
+    paths = pictures(photos)
+    found = 0
+    for path in paths[:: max(1, len(paths) // (2 * COUNT))]:
+        pixels = read_pixels(path)
+        top, left = ((side - SIDE) // 2 for side in pixels.shape[:2])
+        if min(top, left) < 0 or found == COUNT:
+            continue
+        piece = torch.from_numpy(pixels[top : top + SIDE, left : left + SIDE].copy()).float() / 255
+        if found % 8:
+            generator = torch.Generator().manual_seed(SEED + found)
+            piece = render(piece.permute(2, 0, 1)[None, None], "mixed", generator).rainy[0, 0].permute(1, 2, 0)
+        found += 1
+        yield piece.numpy()
+    if found < COUNT:
+        raise MediaError(f"{photos}: has {found} photos of at least {SIDE} x {SIDE} pixels, and {COUNT} are needed")
+
+
+class _Steps(CalibrationDataReader):  # type: ignore[misc]
+    """All inputs that a step graph meets while it cleans pictures."""
+
+    def __init__(self, graph: Path, pieces: Sequence[NDArray[np.float32]], stages: int) -> None:
+        self._inputs = _inputs(graph, pieces, stages)
+
+    def get_next(self) -> Arrays | None:
+        return next(self._inputs, None)
+
+
+def _inputs(graph: Path, pieces: Sequence[NDArray[np.float32]], stages: int) -> Iterator[Arrays]:
+    model = onnx.load(graph, load_external_data=False).graph
+    states = [port.name for port in model.output if port.name.endswith("_next")]
+    engine = engines.create(graph, states, "onnxruntime") if states else None
+    for piece in pieces:
+        rainy = to_planes(piece)
+        zeros = np.zeros((1, WIDTH, *rainy.shape[2:]), np.float32)
+        values = {"rainy": rainy, "estimate": rainy, "h": zeros, "c": zeros}
+        values |= {"means": np.zeros((1, MEANS, 1, 1), np.float32), "trust": np.zeros((1, 1, 1, 1), np.float32)}
+        for _ in range(stages if engine else 1):
+            yield {port.name: values[port.name] for port in model.input}
+            if engine is not None:
+                results = engine.run({name: values[name] for name in engine.inputs})
+                values |= {name.removesuffix("_next"): value for name, value in results.items()}
+
+
+def _left_in_float(model: onnx.ModelProto) -> list[str]:
+    """Names of the convolutions that see or make a picture, and of those of the attention."""
+    shapes = {weight.name: list(weight.dims) for weight in model.graph.initializer}
+    convolutions = [(node.name, shapes[node.input[1]]) for node in model.graph.node if node.op_type == "Conv"]
+    return [name for name, (outputs, inputs, height, _) in convolutions if height == 1 or inputs < 16 or outputs < 16]
+
+
+def _widened(model: onnx.ModelProto) -> onnx.ModelProto:
+    """With weights in float32, as `halve_weights` found them."""
+    stored = {weight.name: weight for weight in model.graph.initializer}
+    nodes = []
+    for node in model.graph.node:
+        if node.op_type == "Cast" and node.input[0] in stored:
+            wide = numpy_helper.to_array(stored[node.input[0]]).astype(np.float32)
+            stored[node.input[0]].CopyFrom(numpy_helper.from_array(wide, node.output[0]))
+        else:
+            nodes.append(node)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return model
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without the advice that the quantiser logs for other kinds of networks."""
+    logger = logging.getLogger()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
