@@ -23,6 +23,8 @@ STATE = 67
 """Channels of the memory."""
 WARM_UP = 4
 """How many frames ahead are run backwards through the memory where there is no past."""
+LEAD = 4
+"""How many frames before a piece of a video rebuild the memory at its start, to 86 dB of what it would be."""
 GRID = (18, 32)
 CUT_CHANGE, CUT_JUMP = 0.08, 3.0
 
