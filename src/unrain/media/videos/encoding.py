@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -57,6 +58,8 @@ class Codec:
     muxers: tuple[str, ...]
     crf: int | None
     options: dict[str, str]
+    piece: str = "nut"
+    """The container of a segment: NUT leaves packets as they are."""
 
 
 CODECS = {
@@ -69,7 +72,7 @@ CODECS = {
         {"deadline": "good", "cpu-used": "4", "row-mt": "1", "lag-in-frames": "0"},
     ),
     "av1": Codec("libsvtav1", ("webm", "matroska", "mp4"), 20, {"preset": "8"}),
-    "prores": Codec("prores_ks", ("mov", "matroska"), None, {}),
+    "prores": Codec("prores_ks", ("mov", "matroska"), None, {}, "matroska"),
     "ffv1": Codec("ffv1", ("matroska",), None, {"level": "3", "slicecrc": "1"}),
 }
 _SAME = {"libdav1d": "av1"}  # decoders that do not have their codec's name
@@ -114,6 +117,7 @@ def choose(look: Look, source: Path | None, target: Path, options: VideoOptions)
 
 def add_stream(output: OutputContainer, encoding: Encoding, look: Look, size: tuple[int, int]) -> VideoStream:
     """A stream of `size` (width, height) in an output, ready to encode frames in the time base of the source."""
+    os.environ.setdefault("SVT_LOG", "1")  # it prints its settings otherwise, whatever FFmpeg says
     stream = cast(
         VideoStream,
         output.add_stream(encoding.codec.encoder, look.info.rate, dict(encoding.options), time_base=look.time_base),
@@ -200,5 +204,5 @@ def _settings(look: Look, name: str, codec: Codec, crf: int | None) -> dict[str,
         hdr = [*look.mastering.x265(), *(["hdr10=1", "repeat-headers=1"] if look.mastering.display else [])]
         settings["x265-params"] = ":".join(["bframes=0", "log-level=none", *hdr])
     if name == "av1":
-        settings["svtav1-params"] = ":".join(["pred-struct=1", *look.mastering.svt()])
+        settings["svtav1-params"] = ":".join(look.mastering.svt())
     return settings

@@ -86,7 +86,7 @@ class Copier:
     def _pictures(self, shelf: Shelf, view: int, video: VideoStream, shift: Fraction) -> Iterator[Packet[Any]]:
         first = round(shift / self._look.time_base)
         for number, note in enumerate(shelf.notes):
-            found = read_piece(shelf.piece(number, view), self._target)
+            found = read_piece(shelf.piece(number, view), self._encoding.codec.piece, self._target)
             for packet, (time, duration) in zip(found, note.times, strict=True):
                 packet.stream = video
                 packet.time_base = self._look.time_base
@@ -158,11 +158,11 @@ class Copier:
         return copies
 
 
-def read_piece(path: Path, target: Path) -> Iterator[Packet[Any]]:
+def read_piece(path: Path, kind: str, target: Path) -> Iterator[Packet[Any]]:
     """The packets of a segment, one for each frame."""
     with blame(target, "cannot be joined from its segments"):
-        options = {"protocol_whitelist": "file", "format_whitelist": "nut"}
-        with av.open(str(path.absolute()), "r", "nut", container_options=options) as container:
+        options = {"protocol_whitelist": "file", "format_whitelist": "nut,matroska"}
+        with av.open(str(path.absolute()), "r", kind, container_options=options) as container:
             yield from (packet for packet in container.demux(container.streams.video[0]) if packet.size)
 
 
@@ -205,7 +205,7 @@ def _keep_order(packet: Packet[Stream], last: dict[int, int]) -> None:
 def _chapters(container: InputContainer, shift: Fraction, end: Fraction | None) -> Iterator[Any]:
     """The chapters, those of a part cut to it."""
     for chapter in container.chapters():
-        base = Fraction(chapter["time_base"])
+        base = Fraction(chapter["time_base"] or 1)
         start = max(chapter["start"] - round(shift / base), 0)
         stop = chapter["end"] if end is None else min(chapter["end"], round(end / base))
         if stop - round(shift / base) > start:

@@ -218,7 +218,7 @@ def _results(
 
 
 class _Piece:
-    """One segment of each view, as NUT files: they keep any time base, and players open them."""
+    """One segment of each view, as a file that players open."""
 
     def __init__(self, found: Shelf, number: int, outlets: Sequence[_Outlet], look: Look) -> None:
         self._shelf, self._number, self._outlets, self._look = found, number, outlets, look
@@ -246,6 +246,8 @@ class _Piece:
             for picture, stream, outlet in zip(pictures, self._streams, self._outlets, strict=True):
                 frame = outlet.encoding.colours.to_frame(picture, stream.codec_context.pix_fmt or "yuv420p")
                 frame.pts, frame.duration, frame.time_base = shot.time, shot.duration, self._look.time_base
+                for name, value in self._look.tags.items():
+                    setattr(frame, name, value)
                 stream.container.mux(stream.encode(frame))  # type: ignore[attr-defined]
         self._times.append((shot.time, shot.duration))
 
@@ -256,7 +258,7 @@ class _Piece:
         with blame(self._outlets[0].path, "cannot be written"):
             for view, (picture, outlet) in enumerate(zip(pictures, self._outlets, strict=True)):
                 path = self._shelf.piece(self._number, view)
-                output = self._stack.enter_context(av.open(str(path.absolute()), "w", "nut"))
+                output = self._stack.enter_context(av.open(str(path.absolute()), "w", outlet.encoding.codec.piece))
                 size = picture.shape[1], picture.shape[0]
                 self._streams.append(add_stream(output, outlet.encoding, self._look, size))
                 self._sizes.append(size)

@@ -61,7 +61,7 @@ class Shelf:
         """How many frames are finished."""
         return sum(len(note.times) for note in self.notes)
 
-    def piece(self, number: int, view: int, suffix: str = ".nut") -> Path:
+    def piece(self, number: int, view: int, suffix: str = ".seg") -> Path:
         """Where segment `number` of a view lies."""
         return self.folder / f"{number:06d}-{view}{suffix}"
 
