@@ -164,7 +164,7 @@ def _look(shots: Sequence[_PictureShot], options: VideoOptions) -> Look:
     rate = options.rate
     info = VideoInfo(width, height, len(shots), rate, len(shots) / float(rate), "png", 0, Fraction(1), 0, 0, 8, None)
     tags = {"color_range": 1, "color_primaries": 1, "color_trc": 1, "colorspace": 1}
-    return Look(info, 1 / rate, Fraction(0), None, Colours(1, False), "rgb24", tags, Mastering(), None)
+    return Look(info, 1 / rate, None, Fraction(0), None, Colours(1, False), "rgb24", tags, Mastering(), None)
 
 
 def _kept(found: Shelf, number: int, target: Path) -> Path:

@@ -125,7 +125,8 @@ def add_stream(output: OutputContainer, encoding: Encoding, look: Look, size: tu
     context = stream.codec_context
     context.width, context.height = size
     context.pix_fmt = encoding.pixel_format
-    context.sample_aspect_ratio = look.info.sample_aspect
+    if look.aspect is not None:
+        context.sample_aspect_ratio = look.aspect
     for name, value in look.tags.items():
         setattr(context, name, value)
     if encoding.muxer == "mpegts":

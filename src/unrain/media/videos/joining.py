@@ -70,14 +70,32 @@ class Copier:
     def _streams(
         self, container: InputContainer | None, output: OutputContainer, size: tuple[int, int], warn: bool = False
     ) -> tuple[VideoStream, dict[int, Stream]]:
-        """Add the output's streams: the video, and by the index in the source those that are copied."""
-        video = add_stream(output, self._encoding, self._look, size)
-        video.set_display_matrix(self._look.display_matrix)
+        """Add the output's streams in their order: the video, and by the index in the source those that are copied."""
         if container is None or self._source is None:
-            return video, {}
-        main = main_stream(container, self._source)
-        _describe(video, main)
-        return video, self._copies(container, main, output, warn)
+            return add_stream(output, self._encoding, self._look, size), {}
+        main, copies = main_stream(container, self._source), {}
+        for stream in container.streams:
+            if stream.index == main.index:
+                video = add_stream(output, self._encoding, self._look, size)
+                video.set_display_matrix(self._look.display_matrix)
+                _describe(video, main)
+            elif self._is_copied(stream, output, warn):
+                copies[stream.index] = _copy_stream(stream, output)
+        return video, copies
+
+    def _is_copied(self, stream: Stream, output: OutputContainer, warn: bool) -> bool:
+        """Whether a stream goes across as it is. Raises MediaError where one is lost that people would miss."""
+        if _is_rebuilt(stream, output):
+            return False
+        if _fits(stream, output.format.name):
+            return True
+        what = f"{stream.type} stream {stream.index} ({stream.name or 'unknown'})"
+        suffix = self._target.suffix
+        if stream.type in ("audio", "subtitle") or (stream.type == "video" and not is_cover(stream)):
+            raise MediaError(f"{self._source}: its {what} has no place in a {suffix} file; write a .mkv file")
+        if warn:
+            _log.warning("%s: its %s has no place in a %s file and is left out", self._source, what, suffix)
+        return False
 
     def _shift(self, first: Note) -> Fraction:
         """By how many seconds everything moves to the front: a part begins with its first frame, a whole stays."""
@@ -137,25 +155,6 @@ class Copier:
         finally:
             with blame(self._target, "cannot be written"):
                 output.close()
-
-    def _copies(
-        self, container: InputContainer, main: VideoStream, output: OutputContainer, warn: bool = False
-    ) -> dict[int, Stream]:
-        """Add an output stream for each stream that goes across as it is; return them by the index in the source."""
-        copies = {}
-        for stream in container.streams:
-            if stream.index == main.index or _is_rebuilt(stream, output):
-                continue
-            if _fits(stream, output.format.name):
-                copies[stream.index] = _copy_stream(stream, output)
-                continue
-            what = f"{stream.type} stream {stream.index} ({stream.name or 'unknown'})"
-            suffix = self._target.suffix
-            if stream.type in ("audio", "subtitle") or (stream.type == "video" and not is_cover(stream)):
-                raise MediaError(f"{self._source}: its {what} has no place in a {suffix} file; write a .mkv file")
-            if warn:
-                _log.warning("%s: its %s has no place in a %s file and is left out", self._source, what, suffix)
-        return copies
 
 
 def read_piece(path: Path, kind: str, target: Path) -> Iterator[Packet[Any]]:

@@ -88,11 +88,12 @@ class Look:
     """What the first frame tells: all that must be known before anything is written.
 
     `start` is where a player's clock begins, `declared_end` where the header says that the picture ends, both in
-    seconds on the clock of the packets.
+    seconds on the clock of the packets. `aspect` is None where the file does not say how wide a pixel is.
     """
 
     info: VideoInfo
     time_base: Fraction
+    aspect: Fraction | None
     start: Fraction
     declared_end: Fraction | None
     colours: Colours
@@ -260,6 +261,7 @@ def look_at(path: Path) -> Look:
         return Look(
             _info(container, stream, frame),
             stream.time_base or Fraction(1, 1000),
+            stream.sample_aspect_ratio,
             start,
             _declared_end(container, stream, start),
             colours,
