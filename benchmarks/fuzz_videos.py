@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import resource
+import shutil
 import sys
 import tempfile
 import time
@@ -184,8 +185,8 @@ def main(count: int = 300, seed: int = 0, limit: float = LIMIT) -> None:
             if said not in ("cleaned", "refused") or left or memory > MEMORY:
                 bad.append(f"{path.name} ({what}): {said} {left} {memory / 1e6:.0f} MB")
                 pool.stop()
-                for each in left:
-                    (results / each).unlink() if (results / each).is_file() else None
+                shutil.rmtree(results)
+                results.mkdir()
                 pool = Worker()
                 pool.ask(clip(folder / "warm.mp4", 2), results, 120)
         pool.stop()

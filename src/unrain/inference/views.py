@@ -84,7 +84,7 @@ class VideoCleaner:
     def _views_of(self, target: Path) -> list[Path]:
         names = ["side_by_side"] if self._options.side_by_side else []
         names += ["streaks", "degradation"] if self._options.layers else []
-        return [target.with_name(f"{target.stem}_{name}{target.suffix}") for name in names]
+        return [target.with_name(f"{target.name}.{name}{target.suffix}") for name in names]
 
     def _tuples(self, frames: Iterator[Pixels]) -> Iterator[tuple[Pixels, ...]]:
         rainy: deque[Pixels] = deque()
@@ -119,7 +119,7 @@ class VideoCleaner:
 
 def preview_of(target: Path) -> Path:
     """Where the preview of a result is written: the target itself if it is a picture's name."""
-    return target if target.suffix.lower() in images.SUFFIXES else target.with_name(f"{target.stem}_preview.png")
+    return target if target.suffix.lower() in images.SUFFIXES else target.with_name(f"{target.name}.preview.png")
 
 
 def write_preview(path: Path, pairs: Sequence[tuple[Pixels, Pixels]]) -> int:

@@ -78,7 +78,8 @@ def rewrite(
     shots = list(_pictures(source)) if is_sequence(source) else None
     if not is_sequence(target):
         assert shots is not None
-        return write_video(iter(shots), _look(shots, options), None, [target], clean, progress, options, keeping)
+        moved = (replace(shot, time=shot.time - shots[0].time) for shot in shots)
+        return write_video(moved, _look(shots, options), None, [target], clean, progress, options, keeping)
     reel = iter(shots) if shots is not None else _numbered_frames(source, look_at(source), options)
     _refuse_overwriting(shots or [], target)
     with _blame(target):
