@@ -89,7 +89,7 @@ class Copier:
             return False
         if _fits(stream, output.format.name):
             return True
-        what = f"{stream.type} stream {stream.index} ({stream.name or 'unknown'})"
+        what = f"{stream.type} stream {stream.index} ({getattr(stream, 'name', None) or 'unknown'})"
         suffix = self._target.suffix
         if stream.type in ("audio", "subtitle") or (stream.type == "video" and not is_cover(stream)):
             raise MediaError(f"{self._source}: its {what} has no place in a {suffix} file; write a .mkv file")
