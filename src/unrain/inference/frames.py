@@ -24,7 +24,7 @@ STATE = 67
 WARM_UP = 4
 """How many frames ahead are run backwards through the memory where there is no past."""
 LEAD = 4
-"""How many frames before a piece of a video rebuild the memory at its start, to 86 dB of what it would be."""
+"""How many frames before a piece of a video rebuild the memory at its start; docs/videos.md says how well."""
 GRID = (18, 32)
 _DARK = 0.02
 CUT_CHANGE, CUT_LIKENESS = 0.15, 0.65
@@ -53,8 +53,8 @@ def run_frames(engine: Engine, frames: Iterable[Pixels], warm_up: int = WARM_UP)
     """Clean frames `(H, W, 3)` RGB in [0, 1], one result per frame, in order.
 
     Holds `warm_up` frames ahead and no more, however long the video is. A frame that is the same as the one before gets
-    the same result and leaves the memory alone: rain that stands still would be taken for scene. Raises `UnrainError` where a frame
-    has another size than those before.
+    the same result and leaves the memory alone, to which rain that stands still would look like scene. Raises
+    `UnrainError` where a frame has another size than those before.
     """
     cuts = CutDetector()
     past: Past | None = None
