@@ -48,7 +48,7 @@ def cut(data: bytearray, random: Random, _: list[bytes]) -> None:
 
 def flip(data: bytearray, random: Random, _: list[bytes]) -> None:
     """Single bits, anywhere."""
-    for _ in range(random.choice((1, 10, 100, 1000))):
+    for _bit in range(random.choice((1, 10, 100, 1000))):
         data[random.randrange(len(data))] ^= 1 << random.randrange(8)
 
 
@@ -61,7 +61,7 @@ def blank(data: bytearray, random: Random, _: list[bytes]) -> None:
 
 def lie(data: bytearray, random: Random, _: list[bytes]) -> None:
     """Sizes and counts in headers that are not so."""
-    for _ in range(random.choice((1, 3, 10))):
+    for _place in range(random.choice((1, 3, 10))):
         near_end = random.random() < 0.5 and len(data) > 3000
         start = (
             random.randrange(len(data) - 3000, len(data) - 4) if near_end else random.randrange(min(len(data), 1200))

@@ -126,7 +126,7 @@ def test_heavy_rain_hides_no_cut_and_makes_none(shared: Path, preset: str) -> No
     for number, folder in enumerate(sorted((shared / "data/val/clips").iterdir())):
         clean = torch.stack([to_tensor(frame)[0] for frame in read_clip(folder, 4, 2)])[None]
         generator = torch.Generator().manual_seed(number)
-        rainy = fall(1, *clean.shape[-2:], preset, generator).on(clean).rainy[0]
+        rainy = fall(1, clean.shape[-2], clean.shape[-1], preset, generator).on(clean).rainy[0]
         clips.append([to_pixels(frame[None]) for frame in rainy])
     for before, after in permutations(clips, 2):
         detector = CutDetector()
