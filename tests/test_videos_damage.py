@@ -46,7 +46,8 @@ def test_mutated_videos_neither_crash_nor_hang_nor_leave_anything() -> None:
 def test_a_recording_that_was_cut_off_is_used_up_to_there(
     tmp_path: Path, suffix: str, options: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    whole = clip(tmp_path / "plain.mp4", 75, still=False, ticks=25, options={"g": "10", "bf": "0"})
+    codec = "mpeg4" if suffix == ".avi" else "libx264"
+    whole = clip(tmp_path / "plain.mp4", 75, codec=codec, still=False, ticks=25, options={"g": "10", "bf": "0"})
     source, target = tmp_path / f"in{suffix}", tmp_path / "out.mkv"
     with av.open(str(whole)) as container, av.open(str(source), "w", container_options=options) as output:
         copy = output.add_stream_from_template(container.streams.video[0], opaque=True)
@@ -55,7 +56,10 @@ def test_a_recording_that_was_cut_off_is_used_up_to_there(
                 packet.stream = copy
                 output.mux(packet)
     times = frame_times(source)
-    source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
+    content = source.read_bytes()
+    # the index of an AVI is at its end, and large beside such small frames
+    size = content.find(b"idx1") if suffix == ".avi" else len(content)
+    source.write_bytes(content[: size // 2])
     count = rewrite(source, target, identity)
     assert 20 < count < 50
     assert frame_times(target) == [time - times[0] + frame_times(target)[0] for time in times[:count]]

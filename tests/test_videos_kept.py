@@ -10,6 +10,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from av.stream import Discard
 from media_samples import clip, first_frame, frame_times
 from numpy.typing import NDArray
 from video_samples import (
@@ -23,6 +24,7 @@ from video_samples import (
     open_groups,
     sound_first,
     with_cover,
+    with_telemetry,
 )
 
 from unrain.errors import MediaError
@@ -60,6 +62,8 @@ FILES: list[tuple[Make, str]] = [
     (open_groups, ".mp4"),
     (sound_first, ".mp4"),
     (turned, ".mov"),
+    (with_telemetry, ".mp4"),
+    (with_telemetry, ".ts"),
 ]
 
 
@@ -92,6 +96,8 @@ def packets_of(path: Path) -> list[tuple[int, Fraction | None, bytes]]:
     """Stream, time and content of each packet that is not of the main video."""
     with av.open(str(path)) as container:
         main = next(s for s in container.streams.video if not int(s.disposition) & 0x400)
+        for stream in container.streams:
+            stream.discard = Discard.default  # also of streams that no codec is known for
         packets = [p for p in container.demux() if p.size and p.stream.index != main.index]
         return sorted(
             (p.stream.index, None if p.pts is None else p.pts * Fraction(p.time_base), bytes(p)) for p in packets
@@ -266,3 +272,12 @@ def test_what_is_lost_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     rewrite(source, tmp_path / "out.mkv", identity, options=VideoOptions(codec="vp9"))
     assert "vp9 holds 8 bits, of the 10 there are" in caplog.text
     assert "no place for the mastering display" in caplog.text
+
+
+def test_telemetry_of_action_cameras_is_copied(tmp_path: Path) -> None:
+    source, target = with_telemetry(tmp_path / "in.mp4"), tmp_path / "out.mp4"
+    rewrite(source, target, identity)
+    with av.open(str(target)) as container:
+        (data,) = (stream for stream in container.streams if stream.type == "data")
+        data.discard = Discard.default
+        assert [bytes(p)[4:] for p in container.demux(data) if p.size] == [b" 47.0 8.%d" % n for n in range(3)]

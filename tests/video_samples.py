@@ -131,6 +131,25 @@ def open_groups(path: Path) -> Path:
     return clip(path, 24, still=False, options=options)
 
 
+def with_telemetry(path: Path) -> Path:
+    """What an action camera measures, in a track that no codec is known for, or as KLV in a transport stream."""
+    plain = clip(path.with_name(f"plain{path.suffix}"), 12, sound=True, still=False)
+    with av.open(str(plain)) as source, av.open(str(path), "w") as output:
+        copies = {s.index: output.add_stream_from_template(s, opaque=True) for s in source.streams}
+        data: Any = output.add_data_stream("klv" if path.suffix == ".ts" else "bin_data")
+        data.time_base = Fraction(1, 90000)
+        for packet in source.demux():
+            if packet.size:
+                packet.stream = copies[packet.stream.index]
+                output.mux(packet)
+        for number in range(3):
+            measured: Any = av.Packet(b"\x06\x0e\x2b\x34 47.0 8.%d" % number)
+            measured.stream, measured.time_base = data, data.time_base
+            measured.pts = measured.dts = 9000 * number
+            output.mux(measured)
+    return path
+
+
 def odd_start(path: Path) -> Path:
     """Starts at a time that is no whole number of milliseconds, in uneven steps."""
     return clip(path, times=[1001 + t for t in (0, 1001, 2002, 5005, 5106, 9009)], sound=True, ticks=30000)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 from math import lcm
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 from av.container import InputContainer, OutputContainer
@@ -119,6 +119,8 @@ class Copier:
             return
         last: dict[int, int] = {}
         streams = [stream for stream in container.streams if stream.index in copies]
+        for stream in streams:
+            stream.discard = Discard.default
         for packet in packets(container, self._source, *streams):
             if packet.size == 0 or not (self._is_inside(packet) or is_cover(packet.stream)):
                 continue
@@ -220,8 +222,11 @@ def _timescale(container: InputContainer) -> int:
 
 def _is_rebuilt(stream: Stream, output: OutputContainer) -> bool:
     """Chapter and time code tracks of MP4, which the muxer makes anew from the chapters and the metadata."""
-    in_mp4 = output.format.name in ("mp4", "mov")
-    return stream.discard == Discard.all or (stream.type == "data" and in_mp4 and "timecode" in stream.metadata)
+    if stream.type != "data":
+        return False
+    # PyAV passes over tracks that no codec is known for: those of chapters, and what action cameras measure
+    chapters = stream.discard == Discard.all and bool(cast(InputContainer, stream.container).chapters())
+    return chapters or (output.format.name in ("mp4", "mov") and "timecode" in stream.metadata)
 
 
 def _fits(stream: Stream, muxer: str) -> bool:

@@ -92,8 +92,8 @@ def shelf(target: Path, keeping: Keeping | None) -> Iterator[Shelf]:
     if another process is at work on the same target, or the folder cannot be made.
     """
     folder = _made(target, keeping)
+    found = Shelf(folder, keeping.frames if keeping else None, keeping.lead if keeping else 0)
     try:
-        found = Shelf(folder, keeping.frames if keeping else None, keeping.lead if keeping else 0)
         yield found
     except BaseException as error:
         if keeping is None or not found.notes or not _worth_keeping(error):
