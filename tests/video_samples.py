@@ -145,7 +145,7 @@ def with_telemetry(path: Path) -> Path:
         for number in range(3):
             measured: Any = av.Packet(b"\x06\x0e\x2b\x34 47.0 8.%d" % number)
             measured.stream, measured.time_base = data, data.time_base
-            measured.pts = measured.dts = 9000 * number
+            measured.pts, measured.dts, measured.duration = 9000 * number, 9000 * number, 9000
             output.mux(measured)
     return path
 
