@@ -50,8 +50,9 @@ def clean(
 ) -> None:
     """Take the rain out of photos and videos.
 
-    A video that was interrupted goes on where it was when the same command is given again. Numbered pictures are a
-    video too: name them frame_%04d.png, as input, output or both.
+    An interrupted video goes on where it was when the command is given again.
+
+    Numbered pictures are a video too: name them frame_%04d.png.
     """
     from unrain.inference.clean import clean as clean_files
     from unrain.media.videos import VideoOptions
