@@ -243,3 +243,37 @@ def test_longer_video_takes_no_more_memory(tmp_path: Path) -> None:
         ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
         peaks.append(int(ran.stdout))
     assert peaks[1] < 1.1 * peaks[0]
+
+
+def test_video_options_reach_the_files(tmp_path: Path) -> None:
+    make_clip(tmp_path / "in.mp4", 20, size=(32, 32))
+    options = ("--start", "0.2", "--end", "0:00:00.28", "--codec", "hevc", "--crf", "30", "--side-by-side")
+    done = unrain("clean", tmp_path / "in.mp4", "-o", tmp_path / "out.mp4", "--threads", 1, *options)
+    assert done.returncode == 0, done.stderr
+    assert "2 frames" in done.stdout
+    names = ["in.mp4", "out.mp4", "out.mp4.side_by_side.mp4"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    preview = unrain("clean", tmp_path / "in.mp4", "--preview", "--threads", 1)
+    assert preview.returncode == 0, preview.stderr
+    assert size_of(tmp_path / "in_clean.mp4.preview.png") == (2 * 32 + 4, 3 * 32 + 2 * 4)
+
+
+def test_numbered_pictures_are_cleaned_as_a_video(tmp_path: Path, photo: Pixels) -> None:
+    for number in range(2):
+        pixels = (photo[number : number + 24, :32] * 255).round().astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"frame_{number:04d}.png")
+    done = unrain("clean", tmp_path / "frame_%04d.png", "-o", tmp_path / "dry", "--threads", 1)
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (tmp_path / "dry").iterdir()) == ["frame_0000.png", "frame_0001.png"]
+
+
+def test_a_playlist_or_a_time_that_makes_no_sense_is_one_line(tmp_path: Path) -> None:
+    make_clip(tmp_path / "secret.ts", 4)
+    (tmp_path / "list.m3u8").write_text("#EXTM3U\n#EXTINF:1,\nsecret.ts\n#EXT-X-ENDLIST\n")
+    done = unrain("clean", tmp_path / "list.m3u8", "-o", tmp_path / "out.mp4")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "out.mp4").exists()
+    wrong = unrain("clean", tmp_path / "secret.ts", "--start", "soon")
+    assert wrong.returncode != 0
+    assert "Traceback" not in wrong.stderr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, permutations
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from PIL import Image
 import unrain
 from unrain import weights
 from unrain.errors import EngineError, UnrainError, WeightsError
+from unrain.evaluation.metrics import psnr
 from unrain.inference import engines, frames, pictures
 from unrain.inference.frames import CutDetector, look_ahead, run_frames
 from unrain.inference.motion import motion
@@ -24,6 +25,7 @@ from unrain.media.memory import check_memory
 from unrain.networks.graphs import read_network
 from unrain.networks.j4rnet import J4RNet
 from unrain.networks.sapnet import SAPNet
+from unrain.rain.render import fall
 
 Pixels = NDArray[np.float32]
 ENGINES = list(engines.MODULES)
@@ -118,11 +120,58 @@ def test_only_the_first_frame_of_another_scene_is_a_cut(shared: Path) -> None:
         assert [index for index, cut in enumerate(found) if cut] == [len(before)]
 
 
-def read_clip(folder: Path) -> list[Pixels]:
+@pytest.mark.parametrize("preset", ["rain100h", "storm"])
+def test_heavy_rain_hides_no_cut_and_makes_none(shared: Path, preset: str) -> None:
+    clips = []
+    for number, folder in enumerate(sorted((shared / "data/val/clips").iterdir())):
+        clean = torch.stack([to_tensor(frame)[0] for frame in read_clip(folder, 4, 2)])[None]
+        generator = torch.Generator().manual_seed(number)
+        rainy = fall(1, clean.shape[-2], clean.shape[-1], preset, generator).on(clean).rainy[0]
+        clips.append([to_pixels(frame[None]) for frame in rainy])
+    for before, after in permutations(clips, 2):
+        detector = CutDetector()
+        found = [detector.starts_scene(frame) for frame in before + after]
+        assert [index for index, cut in enumerate(found) if cut] == [len(before)]
+
+
+def test_a_flash_is_no_cut(clip: list[Pixels]) -> None:
+    detector = CutDetector()
+    flash = (0.3 + 0.7 * clip[2]).astype(np.float32)
+    assert not any(detector.starts_scene(frame) for frame in (*clip[:2], flash, *clip[3:]))
+
+
+def test_a_dark_cut_is_a_cut(shared: Path) -> None:
+    folders = (shared / "data/val/clips" / name for name in ("goat", "soapbox"))
+    night = [frame * np.float32(0.1) for folder in folders for frame in read_clip(folder, 3)]
+    detector = CutDetector()
+    found = [detector.starts_scene(frame) for frame in night]
+    assert found == [False, False, False, True, False, False]
+
+
+def backgrounds(film: list[Pixels]) -> list[Pixels]:
+    runner = engines.create(weights.find("j4rnet").graph(), frames.BACKGROUND, "onnxruntime", 1)
+    return [result.background for result in run_frames(runner, [frame[:24, :32] for frame in film], warm_up=1)]
+
+
+def test_a_frozen_frame_gets_the_same_result_and_changes_nothing_after(clip: list[Pixels]) -> None:
+    moving = backgrounds(clip[:4])
+    frozen = backgrounds([*clip[:3], clip[2].copy(), clip[2], clip[3]])
+    for number, same in enumerate((0, 1, 2, 2, 2, 3)):
+        assert np.array_equal(frozen[number], moving[same])
+
+
+def test_a_broken_frame_does_not_poison_those_after_it(clip: list[Pixels]) -> None:
+    noise = np.random.default_rng(0).random(clip[0].shape, dtype=np.float32)
+    whole, broken = backgrounds(clip[:5]), backgrounds([*clip[:2], noise, *clip[3:5]])
+    assert psnr(broken[3], whole[3]) > 40
+    assert psnr(broken[4], whole[4]) > 40
+
+
+def read_clip(folder: Path, count: int | None = None, smaller: int = 4) -> list[Pixels]:
     frames = []
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.iterdir())[:count]:
         with Image.open(path) as image:
-            frames.append(np.asarray(image.convert("RGB").reduce(4), dtype=np.float32) / np.float32(255))
+            frames.append(np.asarray(image.convert("RGB").reduce(smaller), dtype=np.float32) / np.float32(255))
     return frames
 
 

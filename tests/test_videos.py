@@ -321,15 +321,6 @@ def test_nan_is_refused(tmp_path: Path) -> None:
         rewrite(clip(tmp_path / "in.mp4", 2), tmp_path / "out.mp4", lambda frames: (f * np.nan for f in frames))
 
 
-def test_more_than_8_bits_is_refused(tmp_path: Path) -> None:
-    source = clip(tmp_path / "in.mkv", 2, codec="ffv1", pixel_format="yuv420p10le")
-    with pytest.raises(MediaError, match=r"10 bits per channel.*convert it to 8-bit"):
-        probe(source)
-    hdr = clip(tmp_path / "hdr.mkv", 2, tags={"color_trc": 16})
-    with pytest.raises(MediaError, match="high dynamic range"):
-        rewrite(hdr, tmp_path / "out.mkv", identity)
-
-
 def test_interlaced_is_refused(tmp_path: Path) -> None:
     source = clip(tmp_path / "in.mkv", 4, options={"x264-params": "tff=1"}, size=(64, 64))
     with pytest.raises(MediaError, match="interlaced"):

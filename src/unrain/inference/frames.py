@@ -23,8 +23,12 @@ STATE = 67
 """Channels of the memory."""
 WARM_UP = 4
 """How many frames ahead are run backwards through the memory where there is no past."""
+LEAD = 4
+"""How many frames before a piece of a video rebuild the memory at its start; docs/videos.md says how well."""
 GRID = (18, 32)
-CUT_CHANGE, CUT_JUMP = 0.08, 3.0
+_DARK = 0.02
+CUT_CHANGE, CUT_LIKENESS = 0.15, 0.65
+"""A cut changes the frame by more than this part of its brightness, and leaves less than this correlation."""
 
 
 class CleanFrame(NamedTuple):
@@ -48,20 +52,23 @@ class Past(NamedTuple):
 def run_frames(engine: Engine, frames: Iterable[Pixels], warm_up: int = WARM_UP) -> Iterator[CleanFrame]:
     """Clean frames `(H, W, 3)` RGB in [0, 1], one result per frame, in order.
 
-    Holds `warm_up` frames ahead and no more, however long the video is. Raises `UnrainError` where a frame
-    has another size than those before.
+    Holds `warm_up` frames ahead and no more, however long the video is. A frame that is the same as the one before gets
+    the same result and leaves the memory alone, to which rain that stands still would look like scene. Raises
+    `UnrainError` where a frame has another size than those before.
     """
     cuts = CutDetector()
     past: Past | None = None
+    result: CleanFrame | None = None
     for frame, ahead in look_ahead(frames, warm_up):
         if past is not None and past.frame.shape != frame.shape:
             sizes = [f"{seen.shape[1]} x {seen.shape[0]}" for seen in (frame, past.frame)]
             raise UnrainError(f"a frame of the size {sizes[0]} follows frames of the size {sizes[1]}")
-        if cuts.starts_scene(frame) or past is None:
-            past = _imagined_past(engine, frame, ahead)
-        results = _step(engine, frame, past)
-        past = Past(frame, results["memory_next"])
-        yield _result(results)
+        if past is None or result is None or not np.array_equal(frame, past.frame):
+            if cuts.starts_scene(frame) or past is None:
+                past = _imagined_past(engine, frame, ahead)
+            results = _step(engine, frame, past)
+            past, result = Past(frame, results["memory_next"]), _result(results)
+        yield result
 
 
 def look_ahead(frames: Iterable[Pixels], count: int) -> Iterator[tuple[Pixels, list[Pixels]]]:
@@ -101,20 +108,28 @@ def _result(results: Arrays) -> CleanFrame:
 
 
 class CutDetector:
-    """Says where a new scene starts: a frame that differs from the one before by much, and by much more than usual."""
+    """Says where a new scene starts: the brightness of a coarse grid changes by much, and its pattern is another one.
+
+    Neither a flash (the pattern stays) nor heavy rain (averaged out in a cell) nor a fast pan is taken for one.
+    """
 
     def __init__(self) -> None:
         self._last: NDArray[np.float32] | None = None
-        self._usual = 0.0
 
     def starts_scene(self, frame: Pixels) -> bool:
         """Whether `frame` starts a scene after those that were shown before; the very first does not."""
-        small = _thumbnail(frame)
-        change = 0.0 if self._last is None else float(np.abs(small - self._last).mean())
-        cut = change > CUT_CHANGE and change > CUT_JUMP * self._usual
-        self._usual = 0.0 if cut else max(0.8 * self._usual, change)
+        small, last = _thumbnail(frame), self._last
         self._last = small
-        return cut
+        if last is None:
+            return False
+        change = float(np.abs(small - last).mean()) / (float(small.mean() + last.mean()) / 2 + _DARK)
+        return change > CUT_CHANGE and _likeness(small, last) < CUT_LIKENESS
+
+
+def _likeness(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    """The correlation of two grids; flat ones are like nothing."""
+    one, other = (grid.mean(axis=2) - grid.mean() for grid in (one, other))
+    return float((one * other).sum() / (np.sqrt((one**2).sum() * (other**2).sum()) + _DARK))
 
 
 def _thumbnail(frame: Pixels) -> NDArray[np.float32]:

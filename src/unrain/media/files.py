@@ -18,6 +18,7 @@ from PIL import UnidentifiedImageError
 
 from unrain.errors import MediaError
 from unrain.media import images, videos
+from unrain.media.sequences import is_sequence
 
 # containers that are read but not written, or that players open under another name
 _WRITTEN_AS = {".avi": ".mkv", ".3gp": ".mp4", ".mts": ".ts", ".m2ts": ".ts"}
@@ -76,6 +77,10 @@ def atomic_output(path: Path) -> Iterator[Path]:
 
     Raises MediaError if the folder cannot be written to, or if the block wrote nothing.
     """
+    if is_sequence(path):
+        # its pictures are many files, which sequences.py writes whole or not at all
+        yield path
+        return
     temporary = path.parent / f".{path.stem[:40]}.tmp-{os.getpid()}-{secrets.token_hex(3)}{path.suffix}"
     made: list[Path] = []
     try:

@@ -1,0 +1,142 @@
+"""What people can see of a cleaned video: the result, before beside after, the layers, and a preview of few frames."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from unrain import __version__
+from unrain.errors import MediaError
+from unrain.inference.frames import LEAD, WARM_UP
+from unrain.inference.layout import Pixels
+from unrain.inference.model import VideoModel
+from unrain.media import images, sequences, videos
+from unrain.media.batch import Listener
+from unrain.media.files import Job, Kind, atomic_output
+from unrain.media.memory import check_memory
+from unrain.media.videos import Keeping, VideoOptions
+from unrain.media.videos.segments import LENGTH, fingerprint
+
+MOMENTS = (0.1, 0.5, 0.9)
+"""Where in a video a preview looks, as parts of its length."""
+_WIDEST = 1000
+_GAP = 4
+_GREY = (128, 128, 128)
+
+
+class VideoCleaner:
+    """Cleans videos with one model, and writes the further views that were asked for."""
+
+    def __init__(self, model: VideoModel, options: VideoOptions) -> None:
+        self._model, self._options = model, options
+
+    def clean(self, job: Job, part: Path, listener: Listener) -> int:
+        """Clean a video into `part`, and each view beside `job.target`; returns the number of frames.
+
+        Finished segments are kept beside the target until it is whole.
+        """
+        info = videos.probe(job.source)
+        check_memory(self._model.entry.memory, info.height, info.width)
+        listener.started(job, Kind.VIDEO, info.frames)
+        with ExitStack() as stack:
+            views = [stack.enter_context(atomic_output(path)) for path in self._views_of(job.target)]
+            clean = self._tuples if views else self._model.stream
+            keeping = self._keeping(job, job.source)
+            return videos.rewrite(
+                job.source, part, clean, listener.advanced, options=self._options, views=views, keeping=keeping
+            )
+
+    def clean_sequence(self, job: Job, part: Path, listener: Listener) -> int:
+        """The same where the source, the target or both are numbered pictures."""
+        first, count = job.source, None
+        if sequences.is_sequence(job.source):
+            found = sequences.numbered(job.source)
+            first, count = found[0][1], len(found)
+            height, width, _ = images.read_picture(first).pixels.shape
+        else:
+            info = videos.probe(job.source)
+            height, width, count = info.height, info.width, info.frames
+        check_memory(self._model.entry.memory, height, width)
+        listener.started(job, Kind.VIDEO, count)
+        keeping = self._keeping(job, first)
+        clean, options = self._model.stream, self._options
+        return sequences.rewrite(job.source, part, clean, listener.advanced, options=options, keeping=keeping)
+
+    def preview(self, source: Path) -> list[tuple[Pixels, Pixels]]:
+        """A few frames of a video, rainy and clean, upright."""
+        info = videos.probe(source)
+        check_memory(self._model.entry.memory, info.height, info.width)
+        start = float(self._options.start or 0)
+        end = float(self._options.end or info.duration or start)
+        pairs = []
+        for moment in MOMENTS if end > start else (0.0,):
+            frames = videos.frames_at(source, start + moment * (end - start), 1 + WARM_UP)
+            pairs += [(frames[0], next(self._model.stream(frames)))] if frames else []
+        if not pairs:
+            raise MediaError(f"{source}: has no frame in the part that was asked for; choose another start or end")
+        return pairs
+
+    def _views_of(self, target: Path) -> list[Path]:
+        names = ["side_by_side"] if self._options.side_by_side else []
+        names += ["streaks", "degradation"] if self._options.layers else []
+        return [target.with_name(f"{target.name}.{name}{target.suffix}") for name in names]
+
+    def _tuples(self, frames: Iterator[Pixels]) -> Iterator[tuple[Pixels, ...]]:
+        rainy: deque[Pixels] = deque()
+
+        def watched() -> Iterator[Pixels]:
+            for frame in frames:
+                rainy.append(frame)
+                yield frame
+
+        for clean, layers in self._results(watched()):
+            before = rainy.popleft()
+            beside = [np.concatenate([before, clean], axis=1)] if self._options.side_by_side else []
+            yield clean, *beside, *layers
+
+    def _results(self, frames: Iterator[Pixels]) -> Iterator[tuple[Pixels, tuple[Pixels, ...]]]:
+        if not self._options.layers:
+            for clean in self._model.stream(frames):
+                yield clean, ()
+            return
+        for clean, layers in self._model.stream(frames, layers=True):
+            assert layers.degradation is not None
+            # S is shown where it adds light, as a video has no negative values
+            yield clean, (layers.streaks.clip(0, 1), np.repeat(layers.degradation.clip(0, 1), 3, axis=2))
+
+    def _keeping(self, job: Job, first: Path) -> Keeping:
+        entry, engine, options = self._model.entry, self._model.engine, self._options
+        key = fingerprint(
+            first, [__version__, entry.sha256, engine.name, engine.device, job.target.name, repr(options)]
+        )
+        return Keeping(job.target.parent / f".{job.target.name}.unrain", key, LENGTH, LEAD)
+
+
+def preview_of(target: Path) -> Path:
+    """Where the preview of a result is written: the target itself if it is a picture's name."""
+    return target if target.suffix.lower() in images.SUFFIXES else target.with_name(f"{target.name}.preview.png")
+
+
+def write_preview(path: Path, pairs: Sequence[tuple[Pixels, Pixels]]) -> int:
+    """Draw one row for each pair, before on the left and after on the right; return the number of rows."""
+    rows = [[Image.fromarray(images.to_uint8(pixels)) for pixels in pair] for pair in pairs]
+    width, height = rows[0][0].size
+    scale = min(1.0, _WIDEST / width)
+    width, height = max(1, round(width * scale)), max(1, round(height * scale))
+    figure = Image.new("RGB", (2 * width + _GAP, len(rows) * (height + _GAP) - _GAP), _GREY)
+    for row, pair in enumerate(rows):
+        for column, picture in enumerate(pair):
+            resized = picture.resize((width, height), Image.Resampling.LANCZOS)
+            figure.paste(resized, (column * (width + _GAP), row * (height + _GAP)))
+    draw = ImageDraw.Draw(figure)
+    font = ImageFont.load_default(max(12, height // 25))
+    for column, word in enumerate(("before", "after")):
+        place = (column * (width + _GAP) + width // 60, height // 60)
+        draw.text(place, word, fill="white", font=font, stroke_width=2, stroke_fill="black")
+    figure.save(path)
+    return len(rows)
