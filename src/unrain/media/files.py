@@ -14,13 +14,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from PIL import UnidentifiedImageError
-
 from unrain.errors import MediaError
 from unrain.media import images, videos
 
 # containers that are read but not written, or that players open under another name
-_WRITTEN_AS = {".avi": ".mkv", ".3gp": ".mp4", ".mts": ".ts", ".m2ts": ".ts"}
+_WRITTEN_AS = {".avi": ".mkv", ".3gp": ".mp4", ".mts": ".ts", ".m2ts": ".ts", **images.READ_ONLY_SUFFIXES}
 _MEDIA_SUFFIXES = {*images.SUFFIXES, *videos.SUFFIXES, *_WRITTEN_AS}
 
 
@@ -51,13 +49,8 @@ def kind_of(path: Path) -> Kind:
         raise MediaError(f"{path}: cannot be opened: {error.strerror}") from error
     if not head:
         raise MediaError(f"{path}: is empty; fetch or export it again")
-    try:
-        with images.open_picture(path):
-            return Kind.IMAGE
-    except UnidentifiedImageError:
-        pass
-    except (OSError, ValueError, SyntaxError) as error:
-        raise MediaError(f"{path}: is a damaged picture: {error}") from error
+    if images.is_picture(path):
+        return Kind.IMAGE
     try:
         videos.probe(path)
     except MediaError as error:
