@@ -63,12 +63,10 @@ def read_sixteen(image: ImageFile, again: ImageFile) -> NDArray[np.uint16]:
     """
     if image.mode.startswith("I;16"):
         return np.asarray(image).astype(np.uint16)
-    if image.mode == "LA" and isinstance(image, PngImagePlugin.PngImageFile):
-        # two levels of 16 bits are as long as four of 8, and PNG's filters work on bytes
-        image._mode = "RGBA"
-        image.tile = [tile._replace(args="RGBA") for tile in image.tile]
-        return np.asarray(image).view(">u2").astype(np.uint16)
     rawmode = _rawmode(image.tile[0].args) if image.tile else ""
+    if rawmode == "LA;16B":
+        # two levels of 16 bits are as long as four of 8, and PNG's filters work on bytes
+        return _unpacked(image, "RGBA").view(">u2").astype(np.uint16)
     if rawmode[:4] not in ("RGB;", "RGBA", "RGBX", "RGBa") or rawmode[-3:-1] != "16":
         raise MediaError("has 16 bits per channel in a layout that is not supported; save it as plain 16-bit RGB")
     straight = rawmode.replace("RGBa", "RGBA")

@@ -77,7 +77,6 @@ _LOSSY: dict[str, dict[str, Any]] = {
     "AVIF": {"quality": 90, "subsampling": "4:4:4", "speed": 8},
 }
 _VISIBLE_SHIFT = 0.03
-_OPENING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -277,15 +276,32 @@ def _opened(file: IO[bytes]) -> Iterator[ImageFile]:
     heif = head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS and b"avif" not in head[16:]
     if heif:
         _learn_heif()
-    # Pillow's own limit belongs to the whole process, and warns where it should refuse; ours is checked afterwards
-    with _OPENING:
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            image = Image.open(file, formats=("HEIF",) if heif else FORMATS)
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
-    with image:
+    with _without_pillows_limit(), Image.open(file, formats=("HEIF",) if heif else FORMATS) as image:
         yield image
+
+
+@contextmanager
+def _without_pillows_limit() -> Iterator[None]:
+    """Pillow's own limit belongs to the whole process, and it warns where it should refuse; ours stands instead."""
+    with _LIMIT.lock:
+        if _LIMIT.users == 0:
+            _LIMIT.pillows, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        _LIMIT.users += 1
+    try:
+        yield
+    finally:
+        with _LIMIT.lock:
+            _LIMIT.users -= 1
+            if _LIMIT.users == 0:
+                Image.MAX_IMAGE_PIXELS = _LIMIT.pillows
+
+
+class _Limit:
+    """How many threads read pictures now, and the limit that Pillow gets back after the last of them."""
+
+    lock = threading.Lock()
+    users = 0
+    pillows: int | None = None
 
 
 def _learn_heif() -> None:
@@ -523,3 +539,4 @@ def _tables_of_95() -> tuple[tuple[int, ...], ...]:
 
 _NO_PIXELS = np.zeros((0, 0, 3), np.float32)
 _BAYER = _bayer(8)
+_LIMIT = _Limit()

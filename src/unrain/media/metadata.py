@@ -10,7 +10,7 @@ import struct
 from dataclasses import dataclass
 from typing import IO, Any
 
-from PIL import Image, JpegImagePlugin
+from PIL import Image, JpegImagePlugin, TiffImagePlugin
 
 ORIENTATION = 0x0112
 TIFF_XMP = 700
@@ -62,8 +62,9 @@ def orientation(image: Image.Image) -> int:
 
 def keep_as_stored(image: Image.Image) -> None:
     """Let Pillow load a TIFF as it lies in the file; it turns this format, and no other, by the orientation tag."""
-    if hasattr(image, "tag_v2"):
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
         image.getexif().pop(ORIENTATION, None)
+        image._size = image._tile_size
 
 
 def metadata(image: Image.Image, file: IO[bytes]) -> Metadata:
@@ -117,7 +118,7 @@ def tiff_metadata(file: IO[bytes]) -> tuple[Metadata, bytes | None, int]:
     """Metadata, colour profile and orientation of a TIFF that Pillow cannot open as a picture."""
     tags = Image.Exif()
     file.seek(0)
-    tags.load_from_fp(file, struct.unpack("<I" if file.read(2) == b"II" else ">I", file.read(6)[2:])[0])
+    tags.load_from_fp(file)
     icc, turned, xmp = tags.get(_ICC), tags.get(ORIENTATION, 1), tags.get(TIFF_XMP)
     said = Metadata(_kept(tags), _xmp(xmp), _dpi((tags.get(282), tags.get(283))))
     return said, icc if isinstance(icc, bytes) else None, turned if turned in range(1, 9) else 1
