@@ -234,7 +234,7 @@ def test_bombs_are_refused_with_the_way_to_allow_them_and_without_touching_globa
     source = tmp_path / "in.png"
     Image.fromarray(picture(60, 50)).save(source)
     before = Image.MAX_IMAGE_PIXELS, list(warnings.filters)
-    with pytest.raises(MediaError, match="more than the 0.002 that are allowed; allow more with --max-megapixels"):
+    with pytest.raises(MediaError, match=r"more than the 0\.002 that are allowed; allow more with --max-megapixels"):
         read_picture(source, max_megapixels=0.002)
     assert read_picture(source, max_megapixels=0.003).pixels.shape == (60, 50, 3)
     assert (Image.MAX_IMAGE_PIXELS, list(warnings.filters)) == before
@@ -513,7 +513,9 @@ def test_jpeg_is_never_coarser_than_its_source_or_than_quality_95(tmp_path: Path
             assert isinstance(after, JpegImagePlugin.JpegImageFile)
             assert JpegImagePlugin.get_sampling(after) == 0
             for table in (0, 1):
-                assert all(new <= old for new, old in zip(after.quantization[table], before.quantization[table]))
+                assert all(
+                    new <= old for new, old in zip(after.quantization[table], before.quantization[table], strict=True)
+                )
             assert max(after.quantization[0]) <= 20
 
 

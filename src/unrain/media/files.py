@@ -71,8 +71,8 @@ def kind_of(path: Path) -> Kind:
         return Kind.IMAGE
     try:
         videos.probe(path)
-    except MediaError as error:
-        if videos.container_of(head):
+    except (MediaError, ValueError) as error:
+        if isinstance(error, MediaError) and videos.container_of(head):
             raise
         raise MediaError(f"{path}: is neither a picture nor a video that unrain can read; convert it first") from error
     return Kind.VIDEO

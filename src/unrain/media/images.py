@@ -45,6 +45,7 @@ READ_ONLY_SUFFIXES = {".heic": ".jpg", ".heif": ".jpg"}
 MAX_MEGAPIXELS = 100.0
 PICTURE_ERRORS = (
     OSError,
+    EOFError,
     ValueError,
     SyntaxError,
     TypeError,
@@ -55,6 +56,7 @@ PICTURE_ERRORS = (
     ArithmeticError,
     MemoryError,
     struct.error,
+    Image.DecompressionBombError,
 )
 """What Pillow raises for one broken file or another."""
 
@@ -67,6 +69,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"BM")
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _TRANSPARENT = ("PNG", "WEBP", "TIFF", "AVIF", "GIF")
 _DEEP = {16: ("PNG", "TIFF"), 32: ("TIFF",)}
@@ -118,7 +121,12 @@ def is_picture(path: Path) -> bool:
             return True
     except UnidentifiedImageError:
         with path.open("rb") as file:
-            return tiff.is_tiff(file.read(4))
+            head = file.read(32)
+        if tiff.is_tiff(head):
+            return True
+        if head.startswith(_SIGNATURES) or head[8:12] == b"WEBP" or _is_heif(head) or b"avif" in head:
+            raise MediaError(f"{path}: is a damaged picture; fetch or export it again") from None
+        return False
     except PICTURE_ERRORS as error:
         raise MediaError(f"{path}: is a damaged picture: {_reason(error)}") from error
 
@@ -273,7 +281,7 @@ def blame(path: Path, what: str) -> Iterator[None]:
 def _opened(file: IO[bytes]) -> Iterator[ImageFile]:
     head = file.read(32)
     file.seek(0)
-    heif = head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS and b"avif" not in head[16:]
+    heif = _is_heif(head)
     if heif:
         _learn_heif()
     with _without_pillows_limit(), Image.open(file, formats=("HEIF",) if heif else FORMATS) as image:
@@ -302,6 +310,10 @@ class _Limit:
     lock = threading.Lock()
     users = 0
     pillows: int | None = None
+
+
+def _is_heif(head: bytes) -> bool:
+    return head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS and b"avif" not in head[16:]
 
 
 def _learn_heif() -> None:
