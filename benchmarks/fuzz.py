@@ -194,7 +194,8 @@ def main() -> int:
     parser.add_argument("--child", type=int, nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
-        child(*given.child, given.seed)
+        first, last = given.child
+        child(first, last, given.seed)
         return 0
     became: Counter[str] = Counter()
     slowest = most = 0.0
