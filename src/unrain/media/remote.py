@@ -113,7 +113,7 @@ class Staging:
                 inside = posixpath.relpath(path, root)
                 if inside.startswith("..") or any(part.startswith(".") for part in inside.split("/")):
                     continue
-                self._placeholder(here / inside, system, path, system.unstrip_protocol(path), info)
+                self._placeholder(here / inside, system, path, posixpath.join(place, inside), info)
         return here
 
     def _placeholder(
@@ -137,7 +137,7 @@ class Staging:
             for path, info in system.find(root, detail=True).items():
                 inside = posixpath.relpath(path, root)
                 if not inside.startswith((".", "..")):
-                    self._placeholder(self.output / inside, system, path, system.unstrip_protocol(path), info)
+                    self._placeholder(self.output / inside, system, path, posixpath.join(place, inside), info)
 
     def _bring_manifest(self) -> None:
         here = self.output / FOLDER / FILE
