@@ -60,11 +60,11 @@ def clean(
     _hush_pillow()
     options = Options(engine, threads, stages, strength, mask, layers, side_by_side, strip_metadata, max_megapixels)
     if "-" in (*inputs, output):
-        _clean_stream(inputs, output, options)
+        _clean_stream(inputs, output, options, summary)
         return
     batch = Batch(tuple(inputs), output, overwrite, jobs, options)
     if watch:
-        _watch(batch)
+        _watch(batch, summary)
         return
     start = time.perf_counter()
     with Bar() as bar:
@@ -75,7 +75,7 @@ def clean(
     report(outcomes, "cleaned", seconds)
 
 
-def _clean_stream(inputs: list[str], output: str | None, options: Options) -> None:
+def _clean_stream(inputs: list[str], output: str | None, options: Options, summary: Path | None) -> None:
     from contextlib import ExitStack
 
     from unrain.errors import UnrainError
@@ -94,11 +94,13 @@ def _clean_stream(inputs: list[str], output: str | None, options: Options) -> No
         else:
             target = stack.enter_context(stack.enter_context(atomic_output(Path(str(output)))).open("wb"))
         outcome = clean_stream(source, target, options)
+        if summary is not None:
+            write_summary(summary, [outcome], outcome.seconds)
         if outcome.error is not None:
             raise UnrainError(outcome.error)
 
 
-def _watch(batch: Batch) -> None:
+def _watch(batch: Batch, summary: Path | None) -> None:
     import signal
     from threading import Event
 
@@ -108,12 +110,14 @@ def _watch(batch: Batch) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     typer.echo("watching; end with Ctrl-C", err=True)
-    failed = 0
+    start, all_of_them = time.perf_counter(), []
     for outcomes in watch(batch, stop):
+        all_of_them += outcomes
         for outcome in outcomes:
-            failed += outcome.error is not None
             typer.echo(f"unrain: {outcome.error}" if outcome.error else outcome.job.target, err=bool(outcome.error))
-    raise typer.Exit(1 if failed else 0)
+    if summary is not None:
+        write_summary(summary, all_of_them, time.perf_counter() - start)
+    raise typer.Exit(1 if any(outcome.error for outcome in all_of_them) else 0)
 
 
 def _hush_pillow() -> None:

@@ -46,7 +46,7 @@ class Options:
     threads: int | None = None
     stages: int | None = None
     strength: float = 1.0
-    mask: Path | None = None
+    mask: AnyPath | None = None
     layers: bool = False
     side_by_side: bool = False
     strip_metadata: bool = False
@@ -65,7 +65,7 @@ class Options:
             "engine": self.engine,
             "stages": self.stages,
             "strength": self.strength,
-            "mask": self.mask and hashlib.sha256(self.mask.read_bytes()).hexdigest(),
+            "mask": self.mask and hashlib.sha256(Path(self.mask).read_bytes()).hexdigest(),
             "layers": self.layers,
             "side_by_side": self.side_by_side,
             "strip_metadata": self.strip_metadata,
@@ -91,7 +91,7 @@ class Cleaner:
     @cached_property
     def _mask(self) -> NDArray[np.float32] | None:
         path = self._options.mask
-        return None if path is None else images.read_picture(path).pixels.mean(axis=2)
+        return None if path is None else images.read_picture(Path(path)).pixels.mean(axis=2)
 
     def clean(self, job: Job, part: Path, listener: Listener) -> int:
         """Clean one file into `part`; returns the number of frames. See `batch.run`."""
@@ -199,7 +199,7 @@ class Batch:
         if self.jobs < 1:
             raise UnrainError(f"{self.jobs} jobs cannot clean anything; use 1 or more")
         if self.options.mask is not None:
-            images.read_picture(self.options.mask)
+            images.read_picture(Path(self.options.mask))
 
     @cached_property
     def _crew(self) -> _Crew:

@@ -69,7 +69,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"BM")
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a")
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _TRANSPARENT = ("PNG", "WEBP", "TIFF", "AVIF", "GIF")
 _DEEP = {16: ("PNG", "TIFF"), 32: ("TIFF",)}
@@ -124,7 +124,8 @@ def is_picture(path: Path) -> bool:
             head = file.read(32)
         if tiff.is_tiff(head):
             return True
-        if head.startswith(_SIGNATURES) or head[8:12] == b"WEBP" or _is_heif(head) or b"avif" in head:
+        avif = head[4:8] == b"ftyp" and b"avif" in head
+        if head.startswith(_SIGNATURES) or head[8:12] == b"WEBP" or _is_heif(head) or avif:
             raise MediaError(f"{path}: is a damaged picture; fetch or export it again") from None
         return False
     except PICTURE_ERRORS as error:
@@ -531,6 +532,8 @@ def _jpeg_options(picture: Picture) -> dict[str, Any]:
         theirs = [picture.tables[min(index, len(picture.tables) - 1)] for index in range(len(ours))]
         said["qtables"] = [[min(pair) for pair in zip(*both, strict=True)] for both in zip(ours, theirs, strict=True)]
         del said["qtables"][1 if picture.grey else 2 :]
+        # Pillow would take a quality for a percentage of the tables
+        said["quality"] = -1
     notes = picture.metadata.notes
     comments = [data for kind, data in notes if kind == b"COM"]
     if comments:
