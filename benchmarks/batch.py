@@ -20,9 +20,10 @@ import numpy as np
 import psutil
 from PIL import Image
 
+from unrain.inference import clean
 from unrain.inference.clean import Batch, Options
 from unrain.inference.model import ImageModel
-from unrain.media import animations, files, images
+from unrain.media import animations, images
 from unrain.media.batch import Outcome, Silent
 
 MEGABYTES, SHARE = 20, 0.05
@@ -76,7 +77,7 @@ def main() -> int:
         (ImageModel, "clean_pixels", "network"),
         (images, "read_picture", "codecs"),
         (images, "write_picture", "codecs"),
-        (files, "kind_of", "codecs"),
+        (clean, "kind_of", "codecs"),
         (animations, "count_frames", "codecs"),
     ):
         clock.wrap(owner, name, what)

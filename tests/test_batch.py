@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from media_samples import clip, picture
 from PIL import Image
@@ -19,6 +20,7 @@ from unrain.media import batch
 from unrain.media.batch import Listener, Outcome
 from unrain.media.files import Job, plan
 from unrain.media.manifest import Manifest, look
+from unrain.media.videos import read_frames
 
 PROGRAM = Path(__file__).with_name("identity_batch.py")
 FUZZER = Path(__file__).parents[1] / "benchmarks" / "fuzz.py"
@@ -137,6 +139,19 @@ def test_only_one_may_claim_a_target_and_its_claim_ends_with_it(tmp_path: Path) 
     assert not list((tmp_path / "out" / ".unrain" / "locks").iterdir())
 
 
+def test_a_file_on_which_a_process_died_comes_last_so_that_it_cannot_stop_the_others(
+    folder: Path, tmp_path: Path
+) -> None:
+    work = Copying()
+    with Manifest(tmp_path / "out", {}).claim(plan([folder], tmp_path / "out")[0], wait=False):
+        (lock,) = (tmp_path / "out" / ".unrain" / "locks").iterdir()
+    put(lock, b"")
+    outcomes = work.run(folder, tmp_path / "out")
+    assert work.done == ["b.png", "c.png", "a.png"]
+    assert [outcome.job.source.name for outcome in outcomes] == ["a.png", "b.png", "c.png"]
+    assert not lock.exists()
+
+
 def test_what_another_process_does_meanwhile_is_waited_for_and_not_done_again(folder: Path, tmp_path: Path) -> None:
     work, out = Copying(), tmp_path / "out"
     job = plan([folder], out)[0]
@@ -171,23 +186,31 @@ def results(output: Path) -> dict[str, bytes]:
     return {path.as_posix(): (output / path).read_bytes() for path in visible}
 
 
+def same(one: Path, other: Path) -> bool:
+    """Whether pictures are the same bytes, and videos the same frames: encoders may choose differently under load."""
+    if one.suffix != ".mp4":
+        return one.read_bytes() == other.read_bytes()
+    pairs = zip(read_frames(one), read_frames(other), strict=True)
+    return all(np.abs(first - second).mean() < 1 / 255 for first, second in pairs)
+
+
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Photos and small videos, and what they are to become."""
     root = tmp_path_factory.mktemp("mixed")
     (root / "in" / "sub").mkdir(parents=True)
-    for number in range(12):
+    for number in range(8):
         suffix = (".png", ".jpg", ".webp", ".tif")[number % 4]
         Image.fromarray(picture(120, 160, number)).save(root / "in" / "sub" / f"{number:02}{suffix}")
-    for number in range(3):
-        clip(root / "in" / f"{number}.mp4", frames=30, sound=number == 0)
+    for number in range(2):
+        clip(root / "in" / f"{number}.mp4", frames=20, sound=number == 0)
     assert start(root / "in", root / "whole", root / "log").wait() == 0
-    assert len(results(root / "whole")) == 15
+    assert len(results(root / "whole")) == 10
     return root
 
 
 def test_a_batch_that_is_killed_again_and_again_ends_as_one_that_was_not(mixed: Path, tmp_path: Path) -> None:
-    whole, out, chance = results(mixed / "whole"), tmp_path / "out", random.Random(1)
+    out, chance = tmp_path / "out", random.Random(1)
     for _ in range(5):
         process = start(mixed / "in", out, tmp_path / "log")
         began = len(_lines(tmp_path / "log"))
@@ -197,10 +220,11 @@ def test_a_batch_that_is_killed_again_and_again_ends_as_one_that_was_not(mixed: 
         time.sleep(chance.uniform(0, 0.25))
         process.kill()
         process.wait()
-        for name, data in results(out).items():
-            assert data == whole[name], f"{name} is not whole"
+        for name in results(out):
+            assert same(out / name, mixed / "whole" / name), f"{name} is not whole"
     assert start(mixed / "in", out, tmp_path / "log").wait() == 0
-    assert results(out) == whole
+    assert results(out).keys() == results(mixed / "whole").keys()
+    assert all(same(out / name, mixed / "whole" / name) for name in results(out))
     hidden = [path.name for path in out.rglob(".*")]
     assert hidden == [".unrain"], "what the killed processes left is cleared away"
 
@@ -213,7 +237,7 @@ def test_two_processes_on_one_folder_do_each_file_once(mixed: Path, tmp_path: Pa
     both = [start(mixed / "in", tmp_path / "out", tmp_path / "log") for _ in range(2)]
     assert [process.wait() for process in both] == [0, 0]
     done = _lines(tmp_path / "log")
-    assert len(done) == len(set(done)) == 15
+    assert len(done) == len(set(done)) == 10
     assert results(tmp_path / "out").keys() == results(mixed / "whole").keys()
 
 

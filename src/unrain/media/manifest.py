@@ -62,17 +62,24 @@ class Manifest:
 
     @contextmanager
     def claim(self, job: Job, wait: bool) -> Iterator[bool]:
-        """Hold the right to write the target, against other processes; False if one has it and we do not `wait`."""
+        """Hold the right to write the target, against other processes; False if one has it and we do not `wait`.
+
+        Who does not wait does not get a file either on which a process died: whatever kills processes comes last.
+        """
         name = hashlib.sha256(self._name(job).encode()).hexdigest()[:32]
         path = self._folder / "locks" / f"{name}.lock"
         with _blame(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             lock = FileLock(path, timeout=-1 if wait else 0, thread_local=False)
+            taken = not wait and path.exists()
             try:
-                lock.acquire()
+                if not taken:
+                    lock.acquire()
             except Timeout:
-                yield False
-                return
+                taken = True
+        if taken:
+            yield False
+            return
         try:
             yield True
         finally:
