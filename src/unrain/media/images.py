@@ -41,7 +41,7 @@ SUFFIXES = {
     ".avif": "AVIF",
 }
 READ_ONLY_SUFFIXES = {".heic": ".jpg", ".heif": ".jpg"}
-"""Suffixes that are read but not written, and as what they are written: encoding HEVC needs a patent's licence."""
+"""Suffixes that are read but not written, and as what they are written: encoders of HEVC are GPL."""
 MAX_MEGAPIXELS = 100.0
 PICTURE_ERRORS = (
     OSError,
