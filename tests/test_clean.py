@@ -137,6 +137,10 @@ def test_bytes_in_bytes_out(rainy: Path, tmp_path: Path) -> None:
         outcome = clean_stream(source, target, Options(**FAST))
     assert outcome.error is None
     assert target.getvalue() == cleaned(tmp_path / "in.jpg", tmp_path / "out.jpg").read_bytes()
+    with rainy.open("rb") as source:
+        outcome = clean_stream(source, target := io.BytesIO(), Options(**FAST), ".webp")
+    assert outcome.error is None
+    assert target.getvalue()[8:12] == b"WEBP"
     outcome = clean_stream(io.BytesIO(b"no picture"), target := io.BytesIO())
     assert outcome.error is not None
     assert outcome.error.startswith("standard input: is neither")

@@ -89,11 +89,13 @@ def _clean_stream(inputs: list[str], output: str | None, options: Options, summa
             source = sys.stdin.buffer if inputs[0] == "-" else stack.enter_context(Path(inputs[0]).open("rb"))
         except OSError as error:
             raise UnrainError(f"{inputs[0]}: cannot be opened: {error.strerror}") from error
-        if output in (None, "-"):
+        suffix = ""
+        if output is None or output == "-":
             target = sys.stdout.buffer
         else:
-            target = stack.enter_context(stack.enter_context(atomic_output(Path(str(output)))).open("wb"))
-        outcome = clean_stream(source, target, options)
+            suffix = Path(output).suffix
+            target = stack.enter_context(stack.enter_context(atomic_output(Path(output))).open("wb"))
+        outcome = clean_stream(source, target, options, suffix)
         if summary is not None:
             write_summary(summary, [outcome], outcome.seconds)
         if outcome.error is not None:

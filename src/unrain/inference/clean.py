@@ -260,18 +260,23 @@ def clean(
 
 
 def clean_stream(
-    source: BinaryIO, target: BinaryIO, options: Options | None = None, listener: Listener | None = None
+    source: BinaryIO,
+    target: BinaryIO,
+    options: Options | None = None,
+    suffix: str = "",
+    listener: Listener | None = None,
 ) -> Outcome:
-    """Take the rain out of one file that comes and goes as bytes: a photo or a video, written in its own format.
+    """Take the rain out of one file that comes and goes as bytes: a photo or a video.
 
-    See `Outcome.error` for what was wrong; nothing is written to `target` then.
+    It is written in the format of `suffix` (".png"), or else in its own. See `Outcome.error` for what was wrong; nothing
+    is written to `target` then.
     """
     with tempfile.TemporaryDirectory(prefix="unrain-") as folder:
         taken, job = Path(folder, "input"), Job(Path("-"), Path("-"))
         with taken.open("wb") as file:
             shutil.copyfileobj(source, file)
         try:
-            result = Path(folder, f"result{suffix_for(taken)}")
+            result = Path(folder, f"result{suffix or suffix_for(taken)}")
         except MediaError as error:
             return Outcome(job, 0.0, error=str(error).replace(str(taken), "standard input"))
         (outcome,) = batch.run([Job(taken, result)], Cleaner(options).clean, listener)
