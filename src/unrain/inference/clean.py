@@ -268,8 +268,8 @@ def clean_stream(
 ) -> Outcome:
     """Take the rain out of one file that comes and goes as bytes: a photo or a video.
 
-    It is written in the format of `suffix` (".png"), or else in its own. See `Outcome.error` for what was wrong; nothing
-    is written to `target` then.
+    It is written in the format of `suffix` (".png"), or else in its own. See `Outcome.error` for what was wrong;
+    nothing is written to `target` then.
     """
     with tempfile.TemporaryDirectory(prefix="unrain-") as folder:
         taken, job = Path(folder, "input"), Job(Path("-"), Path("-"))

@@ -5,6 +5,7 @@ What speaks with the other machine is fsspec, of the extra `remote`, and its pac
 
 from __future__ import annotations
 
+import glob
 import os
 import posixpath
 import tempfile
@@ -72,7 +73,7 @@ class Staging:
             with _blame(address):
                 part = posixpath.join(posixpath.dirname(path), f".{posixpath.basename(path)}.part")
                 system.makedirs(posixpath.dirname(path), exist_ok=True)
-                for extra in job.target.parent.glob(f"{job.target.name}.*.png"):
+                for extra in job.target.parent.glob(f"{glob.escape(job.target.name)}.*.png"):
                     system.put_file(str(extra), posixpath.join(posixpath.dirname(path), extra.name))
                     extra.unlink()
                 system.put_file(str(job.target), part)
