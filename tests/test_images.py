@@ -240,6 +240,19 @@ def test_bombs_are_refused_with_the_way_to_allow_them_and_without_touching_globa
     assert (Image.MAX_IMAGE_PIXELS, list(warnings.filters)) == before
 
 
+def test_a_header_that_claims_far_more_than_the_file_can_hold_is_refused_at_once(tmp_path: Path) -> None:
+    source = tmp_path / "in.png"
+    Image.fromarray(picture()).convert("1").save(source)
+    raw = bytearray(source.read_bytes())
+    struct.pack_into(">II", raw, 16, 9000, 9000)
+    struct.pack_into(">I", raw, 29, zlib.crc32(raw[12:29]))
+    source.write_bytes(raw)
+    with pytest.raises(MediaError, match="9000 x 9000 pixels cannot be in a file so short"):
+        read_picture(source)
+    Image.new("1", (9000, 900)).save(source)
+    assert read_picture(source).pixels.shape == (900, 9000, 3)
+
+
 def test_writing_refuses_unknown_suffixes_and_nan(tmp_path: Path) -> None:
     good = Picture(from_uint8(picture()))
     with pytest.raises(MediaError, match="suffix"):

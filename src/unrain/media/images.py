@@ -80,6 +80,8 @@ _LOSSY: dict[str, dict[str, Any]] = {
     "AVIF": {"quality": 90, "subsampling": "4:4:4", "speed": 8},
 }
 _VISIBLE_SHIFT = 0.03
+_DEFLATE_RATIO = 1032
+"""No byte of deflated data can stand for more than this many."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,7 @@ def read_picture(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> Picture:
         try:
             with open_picture(path, max_megapixels) as image:
                 _refuse_frames(image)
+                _refuse_emptiness(image, path)
                 return _picture(image, path)
         except UnidentifiedImageError:
             with path.open("rb") as file:
@@ -336,6 +339,15 @@ def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "it is not a JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIC file"
     return getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+
+
+def _refuse_emptiness(image: ImageFile, path: Path) -> None:
+    """Refuse a PNG that is far too short for the size that it claims: Pillow would fill in the rest, at great cost."""
+    if image.format != "PNG":
+        return
+    bits = 1 if image.mode in ("1", "L", "P") else 8 * len(image.getbands())
+    if image.width * image.height * bits / 8 > _DEFLATE_RATIO * path.stat().st_size:
+        raise MediaError(f"is damaged: {image.width} x {image.height} pixels cannot be in a file so short")
 
 
 def _refuse_frames(image: Image.Image) -> None:
