@@ -119,9 +119,11 @@ def test_one_file(tmp_path: Path) -> None:
     source = put(tmp_path / "photo.JPG")
     assert plan([source], None) == [Job(source, tmp_path / "photo_clean.JPG")]
     assert plan([source], tmp_path / "x" / "y.png") == [Job(source, tmp_path / "x" / "y.png")]
-    assert plan([source], tmp_path / "out") == [Job(source, tmp_path / "out" / "photo.JPG")]
+    assert plan([source], tmp_path / "out") == [Job(source, tmp_path / "out" / "photo.JPG", tmp_path / "out")]
     (tmp_path / "folder.png").mkdir()
-    assert plan([source], tmp_path / "folder.png") == [Job(source, tmp_path / "folder.png" / "photo.JPG")]
+    assert plan([source], tmp_path / "folder.png") == [
+        Job(source, tmp_path / "folder.png" / "photo.JPG", tmp_path / "folder.png")
+    ]
 
 
 def test_a_folder_keeps_its_tree_in_sorted_order(tmp_path: Path) -> None:

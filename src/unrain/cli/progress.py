@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from threading import get_ident
 from typing import TYPE_CHECKING
 
 import typer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.progress import Progress, TaskID
 
     from unrain.media.batch import Outcome
@@ -15,21 +18,54 @@ if TYPE_CHECKING:
 
 
 def report(outcomes: Sequence[Outcome], what: str, seconds: float) -> None:
-    """Print what became of a batch, in one line; exit status 1 if anything failed or nothing was there."""
-    done = [outcome for outcome in outcomes if outcome.error is None]
-    typer.echo(_summary(done, len(outcomes), what, seconds))
-    if len(done) < len(outcomes) or not outcomes:
+    """Print what failed and why, and in one line what became of the batch.
+
+    The exit status is 1 if anything failed or nothing was there.
+    """
+    failed = [outcome for outcome in outcomes if outcome.error is not None]
+    for outcome in failed:
+        typer.echo(f"unrain: {outcome.error}", err=True)
+    typer.echo(_line(outcomes, what, seconds))
+    if failed or not outcomes:
         raise typer.Exit(1)
 
 
-def _summary(done: Sequence[Outcome], total: int, what: str, seconds: float) -> str:
-    if not total:
+def _line(outcomes: Sequence[Outcome], what: str, seconds: float) -> str:
+    if not outcomes:
         return "nothing to do: no photos or videos there"
-    if total == 1 and done:
+    done = [outcome for outcome in outcomes if outcome.error is None and not outcome.skipped]
+    if len(outcomes) == len(done) == 1:
         frames = f", {done[0].frames} frames" if done[0].frames > 1 else ""
-        return f"{done[0].job.target} ({seconds:.1f} s{frames})"
-    failed = f", {total - len(done)} failed" if len(done) < total else ""
-    return f"{len(done)} of {total} files {what} in {seconds:.1f} s{failed}"
+        return f"{_names(done[0])[1]} ({seconds:.1f} s{frames})"
+    skipped = sum(outcome.skipped for outcome in outcomes)
+    before = f", {skipped} done before" if skipped else ""
+    failed = len(outcomes) - len(done) - skipped
+    return f"{len(done)} of {len(outcomes)} files {what} in {seconds:.1f} s{before}" + (
+        f", {failed} failed" if failed else ""
+    )
+
+
+def _names(outcome: Outcome) -> tuple[str, str]:
+    return outcome.job.names or (str(outcome.job.source), str(outcome.job.target))
+
+
+def write_summary(path: Path, outcomes: Sequence[Outcome], seconds: float) -> None:
+    """Write what became of each file as JSON, whole or not at all."""
+    import json
+
+    from unrain import __version__
+    from unrain.media.files import atomic_output
+
+    files = []
+    for outcome in outcomes:
+        source, target = _names(outcome)
+        status = "failed" if outcome.error else "done before" if outcome.skipped else "done"
+        told = {"seconds": round(outcome.seconds, 3), "frames": outcome.frames, "error": outcome.error}
+        files.append({"source": source, "target": target, "status": status, **told})
+    counts = {status: sum(file["status"] == status for file in files) for status in ("done", "done before", "failed")}
+    whole = {"unrain": __version__, "seconds": round(seconds, 3), "counts": counts, "files": files}
+    with atomic_output(path) as part:
+        part.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
 
 
 def _progress() -> Progress:
@@ -43,12 +79,13 @@ def _progress() -> Progress:
 
 
 class Bar:
-    """A listener that draws on a terminal, and elsewhere prints only what failed."""
+    """A listener that draws on a terminal, and nowhere else; several threads may tell it of their files."""
 
     def __init__(self) -> None:
         self._progress = _progress()
         self._files: TaskID | None = None
-        self._frames: TaskID | None = None
+        self._frames: dict[int, TaskID] = {}
+        self._failed = 0
 
     def __enter__(self) -> Bar:
         self._progress.start()
@@ -65,24 +102,21 @@ class Bar:
     def started(self, job: Job, kind: Kind, frames: int | None) -> None:
         """See `Listener`."""
         if kind == "video" or self._files is None:
-            self._frames = self._progress.add_task(job.source.name, total=frames)
+            self._frames[get_ident()] = self._progress.add_task(job.source.name, total=frames)
 
     def advanced(self, frames: int) -> None:
         """See `Listener`."""
-        if self._frames is not None:
-            self._progress.update(self._frames, completed=frames)
+        if get_ident() in self._frames:
+            self._progress.update(self._frames[get_ident()], completed=frames)
 
     def finished(self, outcome: Outcome) -> None:
         """See `Listener`."""
-        if self._frames is not None:
-            self._progress.remove_task(self._frames)
-            self._frames = None
+        if get_ident() in self._frames:
+            self._progress.remove_task(self._frames.pop(get_ident()))
+        self._failed += outcome.error is not None
         if self._files is not None:
-            self._progress.advance(self._files)
-        if outcome.error:
-            self._progress.stop()
-            typer.echo(f"unrain: {outcome.error}", err=True)
-            self._progress.start()
+            told = f"files, {self._failed} failed" if self._failed else "files"
+            self._progress.update(self._files, advance=1, description=told)
 
 
 class Steps:

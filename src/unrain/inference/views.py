@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from unrain import __version__
 from unrain.errors import MediaError
 from unrain.inference.frames import LEAD, WARM_UP
 from unrain.inference.layout import Pixels
 from unrain.inference.model import VideoModel
+from unrain.inference.options import Options
 from unrain.media import images, sequences, videos
 from unrain.media.batch import Listener
 from unrain.media.files import Job, Kind, atomic_output
 from unrain.media.memory import check_memory
-from unrain.media.videos import Keeping, VideoOptions
+from unrain.media.videos import Keeping
 from unrain.media.videos.segments import LENGTH, fingerprint
 
 MOMENTS = (0.1, 0.5, 0.9)
@@ -30,10 +31,13 @@ _GREY = (128, 128, 128)
 
 
 class VideoCleaner:
-    """Cleans videos with one model, and writes the further views that were asked for."""
+    """Cleans videos with one model, and writes the further views that were asked for.
 
-    def __init__(self, model: VideoModel, options: VideoOptions) -> None:
-        self._model, self._options = model, options
+    blend: makes of a rainy and a clean frame, `(H, W, 3)`, the one that is written; see `controls.blend`.
+    """
+
+    def __init__(self, model: VideoModel, options: Options, blend: Callable[[Pixels, Pixels], Pixels]) -> None:
+        self._model, self._options, self._blend = model, options, blend
 
     def clean(self, job: Job, part: Path, listener: Listener) -> int:
         """Clean a video into `part`, and each view beside `job.target`; returns the number of frames.
@@ -45,14 +49,17 @@ class VideoCleaner:
         listener.started(job, Kind.VIDEO, info.frames)
         with ExitStack() as stack:
             views = [stack.enter_context(atomic_output(path)) for path in self._views_of(job.target)]
-            clean = self._tuples if views else self._model.stream
+            clean = self._tuples if views else self._frames
             keeping = self._keeping(job, job.source)
+            options = self._options.video
             return videos.rewrite(
-                job.source, part, clean, listener.advanced, options=self._options, views=views, keeping=keeping
+                job.source, part, clean, listener.advanced, options=options, views=views, keeping=keeping
             )
 
     def clean_sequence(self, job: Job, part: Path, listener: Listener) -> int:
         """The same where the source, the target or both are numbered pictures."""
+        if self._options.side_by_side or self._options.layers:
+            raise MediaError(f"{job.target}: side by side and layers are made for videos only; leave them out")
         first, count = job.source, None
         if sequences.is_sequence(job.source):
             found = sequences.numbered(job.source)
@@ -64,19 +71,19 @@ class VideoCleaner:
         check_memory(self._model.entry.memory, height, width)
         listener.started(job, Kind.VIDEO, count)
         keeping = self._keeping(job, first)
-        clean, options = self._model.stream, self._options
-        return sequences.rewrite(job.source, part, clean, listener.advanced, options=options, keeping=keeping)
+        options = self._options.video
+        return sequences.rewrite(job.source, part, self._frames, listener.advanced, options=options, keeping=keeping)
 
     def preview(self, source: Path) -> list[tuple[Pixels, Pixels]]:
         """A few frames of a video, rainy and clean, upright."""
         info = videos.probe(source)
         check_memory(self._model.entry.memory, info.height, info.width)
-        start = float(self._options.start or 0)
-        end = float(self._options.end or info.duration or start)
+        start = float(self._options.video.start or 0)
+        end = float(self._options.video.end or info.duration or start)
         pairs = []
         for moment in MOMENTS if end > start else (0.0,):
             frames = videos.frames_at(source, start + moment * (end - start), 1 + WARM_UP)
-            pairs += [(frames[0], next(self._model.stream(frames)))] if frames else []
+            pairs += [(frames[0], next(self._frames(iter(frames))))] if frames else []
         if not pairs:
             raise MediaError(f"{source}: has no frame in the part that was asked for; choose another start or end")
         return pairs
@@ -86,34 +93,39 @@ class VideoCleaner:
         names += ["streaks", "degradation"] if self._options.layers else []
         return [target.with_name(f"{target.name}.{name}{target.suffix}") for name in names]
 
+    def _frames(self, frames: Iterator[Pixels]) -> Iterator[Pixels]:
+        for _, clean, _ in self._results(frames):
+            yield clean
+
     def _tuples(self, frames: Iterator[Pixels]) -> Iterator[tuple[Pixels, ...]]:
-        rainy: deque[Pixels] = deque()
+        for rainy, clean, layers in self._results(frames):
+            beside = [np.concatenate([rainy, clean], axis=1)] if self._options.side_by_side else []
+            yield clean, *beside, *layers
+
+    def _results(self, frames: Iterator[Pixels]) -> Iterator[tuple[Pixels, Pixels, tuple[Pixels, ...]]]:
+        """Each frame as it was, as it is to be, and its layers if these are wanted."""
+        waiting: deque[Pixels] = deque()
 
         def watched() -> Iterator[Pixels]:
             for frame in frames:
-                rainy.append(frame)
+                waiting.append(frame)
                 yield frame
 
-        for clean, layers in self._results(watched()):
-            before = rainy.popleft()
-            beside = [np.concatenate([before, clean], axis=1)] if self._options.side_by_side else []
-            yield clean, *beside, *layers
-
-    def _results(self, frames: Iterator[Pixels]) -> Iterator[tuple[Pixels, tuple[Pixels, ...]]]:
         if not self._options.layers:
-            for clean in self._model.stream(frames):
-                yield clean, ()
+            for clean in self._model.stream(watched()):
+                rainy = waiting.popleft()
+                yield rainy, self._blend(rainy, clean), ()
             return
-        for clean, layers in self._model.stream(frames, layers=True):
+        for clean, layers in self._model.stream(watched(), layers=True):
             assert layers.degradation is not None
+            rainy = waiting.popleft()
             # S is shown where it adds light, as a video has no negative values
-            yield clean, (layers.streaks.clip(0, 1), np.repeat(layers.degradation.clip(0, 1), 3, axis=2))
+            shown = (layers.streaks.clip(0, 1), np.repeat(layers.degradation.clip(0, 1), 3, axis=2))
+            yield rainy, self._blend(rainy, clean), shown
 
     def _keeping(self, job: Job, first: Path) -> Keeping:
-        entry, engine, options = self._model.entry, self._model.engine, self._options
-        key = fingerprint(
-            first, [__version__, entry.sha256, engine.name, engine.device, job.target.name, repr(options)]
-        )
+        engine, settings = self._model.engine, json.dumps(self._options.settings())
+        key = fingerprint(first, [engine.name, engine.device, job.target.name, settings])
         return Keeping(job.target.parent / f".{job.target.name}.unrain", key, LENGTH, LEAD)
 
 

@@ -1,32 +1,43 @@
-"""Working through a batch of files: one after the other, each whole or not at all, with somebody listening.
+"""Working through a batch of files, one or several at a time, each whole or not at all, with somebody listening.
 
-What is done to a file is passed in, and no printing happens here.
+What is done to a file is passed in, and no printing happens here. What was done before is manifest.py's business.
 """
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from unrain.errors import EngineError, UnrainError, WeightsError
-from unrain.media.files import Job, Kind, atomic_output
+from unrain.media.files import Job, Kind, atomic_output, remove_leftovers
+from unrain.media.manifest import Manifest, look
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one file: `error` is None if `job.target` was written, else one line that says what was wrong."""
+    """What became of one file: `error` is None if `job.target` is there, else one line that says what was wrong.
+
+    `skipped` says that it was there before, made by the same settings from the same source.
+    """
 
     job: Job
     seconds: float
     frames: int = 0
     error: str | None = None
+    skipped: bool = False
 
 
 class Listener(Protocol):
-    """Hears how a batch goes, to show it to somebody."""
+    """Hears how a batch goes, to show it to somebody. All about one file is told in the thread that works on it."""
 
     def planned(self, jobs: Sequence[Job]) -> None:
         """The batch is about to start."""
@@ -61,29 +72,130 @@ Work = Callable[[Job, Path, Listener], int]
 """Reads `job.source`, writes to the path that it is given, and returns the number of frames."""
 
 
-def run(jobs: Sequence[Job], work: Work, listener: Listener | None = None) -> list[Outcome]:
-    """Do `work` on each file. A file that fails does not stop the others: see each `Outcome.error`.
+def run(
+    jobs: Sequence[Job],
+    work: Work,
+    listener: Listener | None = None,
+    *,
+    workers: int = 1,
+    settings: Mapping[str, Any] | None = None,
+    delivered: Callable[[Job], None] | None = None,
+) -> list[Outcome]:
+    """Do `work` on each file, `workers` at a time. A file that fails does not stop the others: see `Outcome.error`.
+
+    With `settings`, all that the results depend on besides the sources, the results in an output folder (`Job.root`)
+    are remembered there: those that are done are skipped, and a file on which another process works is left to it.
+    `delivered` is called when a target is there, before it is remembered.
 
     Raises `EngineError` or `WeightsError` where no file could be worked on.
     """
-    listener = listener or Silent()
-    listener.planned(jobs)
-    outcomes = []
-    for job in jobs:
-        outcomes.append(_one(job, work, listener))
-        listener.finished(outcomes[-1])
-    return outcomes
+    batch = _Batch(work, listener or Silent(), settings, delivered)
+    batch.listener.planned(jobs)
+    for root in {job.root for job in jobs if job.root is not None} if settings is not None else ():
+        remove_leftovers(root)
+    outcomes: list[Outcome] = []
+    left: list[Job] = []
+    for job, outcome in _each(jobs, batch.first, workers):
+        left.append(job) if outcome is None else outcomes.append(outcome)
+    outcomes += [outcome for _, outcome in _each(left, batch.again, workers) if outcome is not None]
+    places = {job: number for number, job in enumerate(jobs)}
+    return sorted(outcomes, key=lambda outcome: places[outcome.job])
 
 
-def _one(job: Job, work: Work, listener: Listener) -> Outcome:
-    start = time.perf_counter()
-    try:
+class _Batch:
+    """What the threads of a batch share."""
+
+    def __init__(
+        self,
+        work: Work,
+        listener: Listener,
+        settings: Mapping[str, Any] | None,
+        delivered: Callable[[Job], None] | None,
+    ) -> None:
+        self.listener = listener
+        self._work, self._settings, self._delivered = work, settings, delivered
+        self._manifests: dict[Path, Manifest] = {}
+        self._guard = threading.Lock()
+
+    def first(self, job: Job) -> Outcome | None:
+        """The outcome, or None where another process works on the file."""
+        return self._finished(job, wait=False)
+
+    def again(self, job: Job) -> Outcome | None:
+        """The outcome, after other processes are done with the file."""
+        return self._finished(job, wait=True)
+
+    def _finished(self, job: Job, wait: bool) -> Outcome | None:
+        start = time.perf_counter()
+        outcome = self._guarded(job, start, wait)
+        if outcome is not None:
+            self.listener.finished(outcome)
+        return outcome
+
+    def _guarded(self, job: Job, start: float, wait: bool) -> Outcome | None:
+        try:
+            return self._once(job, start, wait)
+        except (EngineError, WeightsError):
+            raise
+        except UnrainError as error:
+            told = str(error)
+        except MemoryError:
+            told = f"{job.source}: not enough memory for it"
+        except Exception as error:  # noqa: BLE001 - whatever one file brings about, the others must be done
+            _log.debug("while working on %s", job.source, exc_info=True)
+            told = f"{job.source}: {type(error).__name__}: {' '.join(str(error).split())}; please report this file"
+        return Outcome(job, time.perf_counter() - start, error=told)
+
+    def _once(self, job: Job, start: float, wait: bool) -> Outcome | None:
+        manifest = self._manifest(job)
+        if manifest is None:
+            frames = self._written(job)
+            return Outcome(job, time.perf_counter() - start, frames)
+        if manifest.is_done(job):
+            return Outcome(job, 0.0, skipped=True)
+        with manifest.claim(job, wait) as ours:
+            if not ours:
+                return None
+            if manifest.is_done(job):
+                return Outcome(job, 0.0, skipped=True)
+            before = look(job.source)
+            frames = self._written(job)
+            manifest.record(job, before)
+        return Outcome(job, time.perf_counter() - start, frames)
+
+    def _written(self, job: Job) -> int:
         with atomic_output(job.target) as part:
-            frames = work(job, part, listener)
-    except (EngineError, WeightsError):
-        raise
-    except UnrainError as error:
-        return Outcome(job, time.perf_counter() - start, error=str(error))
-    except MemoryError:
-        return Outcome(job, time.perf_counter() - start, error=f"{job.source}: not enough memory for it")
-    return Outcome(job, time.perf_counter() - start, frames)
+            frames = self._work(job, part, self.listener)
+        if self._delivered is not None:
+            self._delivered(job)
+        return frames
+
+    def _manifest(self, job: Job) -> Manifest | None:
+        if self._settings is None or job.root is None:
+            return None
+        with self._guard:
+            if job.root not in self._manifests:
+                self._manifests[job.root] = Manifest(job.root, self._settings)
+            return self._manifests[job.root]
+
+
+def _each(
+    jobs: Iterable[Job], one: Callable[[Job], Outcome | None], workers: int
+) -> Iterator[tuple[Job, Outcome | None]]:
+    """Each job with its outcome, as they come; in this thread alone where one worker is enough."""
+    if workers == 1:
+        yield from ((job, one(job)) for job in jobs)
+        return
+    waiting = iter(jobs)
+    running: dict[Future[Outcome | None], Job] = {}
+    with ThreadPoolExecutor(workers, "unrain") as pool:
+        try:
+            while True:
+                running |= {pool.submit(one, job): job for job in islice(waiting, 2 * workers - len(running))}
+                if not running:
+                    return
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    yield running.pop(future), future.result()
+        finally:
+            for future in running:
+                future.cancel()

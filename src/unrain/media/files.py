@@ -6,23 +6,33 @@ What is inside of the files is read and written in images.py and videos.py.
 from __future__ import annotations
 
 import os
+import re
 import secrets
+import socket
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from PIL import UnidentifiedImageError
+import psutil
 
 from unrain.errors import MediaError
 from unrain.media import images, videos
 from unrain.media.sequences import is_sequence
 
 # containers that are read but not written, or that players open under another name
-_WRITTEN_AS = {".avi": ".mkv", ".3gp": ".mp4", ".mts": ".ts", ".m2ts": ".ts"}
+_WRITTEN_AS = {".avi": ".mkv", ".3gp": ".mp4", ".mts": ".ts", ".m2ts": ".ts", **images.READ_ONLY_SUFFIXES}
+_CONTAINERS = {"mov": ".mp4", "matroska": ".mkv", "avi": ".mkv", "mpegts": ".ts"}
 _MEDIA_SUFFIXES = {*images.SUFFIXES, *videos.SUFFIXES, *_WRITTEN_AS}
+_HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
+_LEFTOVER = re.compile(r"\..*\.tmp-([0-9a-f]{8})-(\d+)-[0-9a-f]{6}\.\w+")
+
+
+FOLDER = ".unrain"
+"""What unrain remembers of an output folder lies in this folder in it."""
 
 
 class Kind(StrEnum):
@@ -34,10 +44,16 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Job:
-    """One file to read and the file to write for it."""
+    """One file to read and the file to write for it.
+
+    `root` is the output folder that the target is part of, if there is one. `names` are those of source and target to
+    people, where they are not the paths.
+    """
 
     source: Path
     target: Path
+    root: Path | None = None
+    names: tuple[str, str] | None = None
 
 
 def kind_of(path: Path) -> Kind:
@@ -52,20 +68,23 @@ def kind_of(path: Path) -> Kind:
         raise MediaError(f"{path}: cannot be opened: {error.strerror}") from error
     if not head:
         raise MediaError(f"{path}: is empty; fetch or export it again")
-    try:
-        with images.open_picture(path):
-            return Kind.IMAGE
-    except UnidentifiedImageError:
-        pass
-    except (OSError, ValueError, SyntaxError) as error:
-        raise MediaError(f"{path}: is a damaged picture: {error}") from error
+    if images.is_picture(path):
+        return Kind.IMAGE
     try:
         videos.probe(path)
-    except MediaError as error:
-        if videos.container_of(head):
+    except (MediaError, ValueError) as error:
+        if isinstance(error, MediaError) and videos.container_of(head):
             raise
         raise MediaError(f"{path}: is neither a picture nor a video that unrain can read; convert it first") from error
     return Kind.VIDEO
+
+
+def suffix_for(path: Path) -> str:
+    """The suffix for writing a file like this one, going by its content. Raises MediaError like `kind_of`."""
+    if kind_of(path) is Kind.IMAGE:
+        return images.suffix_of(path)
+    with path.open("rb") as file:
+        return _CONTAINERS[videos.container_of(file.read(1024)) or "matroska"]
 
 
 @contextmanager
@@ -81,7 +100,7 @@ def atomic_output(path: Path) -> Iterator[Path]:
         # its pictures are many files, which sequences.py writes whole or not at all
         yield path
         return
-    temporary = path.parent / f".{path.stem[:40]}.tmp-{os.getpid()}-{secrets.token_hex(3)}{path.suffix}"
+    temporary = path.parent / f".{path.stem[:40]}.tmp-{_HOST}-{os.getpid()}-{secrets.token_hex(3)}{path.suffix}"
     made: list[Path] = []
     try:
         with _blame(path):
@@ -99,7 +118,17 @@ def atomic_output(path: Path) -> Iterator[Path]:
         raise
 
 
-def plan(inputs: Sequence[Path], output: Path | None, suffix: str = "_clean") -> list[Job]:
+def remove_leftovers(root: Path) -> None:
+    """Remove the temporary files below `root` that processes of this machine left behind when they were killed."""
+    for folder, _, names in os.walk(root):
+        for name in names:
+            left = _LEFTOVER.fullmatch(name)
+            if left is not None and left[1] == _HOST and not psutil.pid_exists(int(left[2])):
+                with suppress(OSError):
+                    Path(folder, name).unlink()
+
+
+def plan(inputs: Sequence[Path], output: Path | None, suffix: str = "_clean", *, overwrite: bool = False) -> list[Job]:
     """Say which file is written for which input, in a fixed order.
 
     - Without `output`, with the suffix `_clean`: `photo.png` becomes `photo_clean.png` beside it, the folder `in`
@@ -112,20 +141,26 @@ def plan(inputs: Sequence[Path], output: Path | None, suffix: str = "_clean") ->
     have the suffix of a picture or video. A file that is named is always planned, also if it does not exist. AVI is
     written as .mkv, 3GP as .mp4 and MTS as .ts, because the originals cannot hold what is kept.
 
+    With `overwrite`, and without `output`, each file is its own target, unless it is written as another format.
+
     Raises MediaError if a target is one of the sources, lies outside of the output folder because of a link, or if
     `output` is a file where a folder is needed.
     """
-    if output is not None and len(inputs) == 1 and _names_a_file(inputs[0], output):
+    if overwrite:
+        if output is not None:
+            raise MediaError(f"{output}: is an output, but the inputs are to be overwritten; ask for one of the two")
+        jobs = [job for each in inputs for job in _in_place(each)]
+    elif output is not None and len(inputs) == 1 and _names_a_file(inputs[0], output):
         jobs = [Job(inputs[0], output)]
     elif output is None:
         jobs = [job for each in inputs for job in _beside(each, suffix)]
     else:
         if output.exists() and not output.is_dir():
             raise MediaError(f"{output}: is a file, but a folder is needed for these inputs; name a folder")
-        jobs = [Job(each, output / target) for each, target in _relative_targets(inputs, output)]
+        jobs = [Job(each, output / target, output) for each, target in _relative_targets(inputs, output)]
         _refuse_escapes(jobs, output)
     jobs = _distinct(jobs)
-    _refuse_overwriting(jobs)
+    _refuse_overwriting(jobs, overwrite)
     return jobs
 
 
@@ -137,25 +172,33 @@ def _beside(each: Path, suffix: str) -> Iterator[Job]:
     if not each.is_dir():
         yield Job(each, each.with_name(each.stem + suffix + _written_suffix(each)))
         return
-    folder = each.absolute() if each.name in ("", "..") else each
+    folder = _real(each) if each.name in ("", "..") else each
     root = folder.with_name(folder.name + suffix)
-    jobs = [Job(source, root / _as_written(source.relative_to(each))) for source in _walk(each, root)]
+    jobs = [Job(source, root / _as_written(source.relative_to(each)), root) for source in _walk(each, root)]
     _refuse_escapes(jobs, root)
     yield from jobs
+
+
+def _in_place(each: Path) -> Iterator[Job]:
+    if not each.is_dir():
+        yield Job(each, _as_written(each))
+        return
+    for source in _walk(each, each / FOLDER):
+        yield Job(source, _as_written(source), each)
 
 
 def _relative_targets(inputs: Sequence[Path], output: Path) -> Iterator[tuple[Path, Path]]:
     files = [each for each in inputs if not each.is_dir()]
     shared = Counter(each.name.casefold() for each in {_real(each): each for each in files}.values())
-    twins = [each.absolute().parent for each in files if shared[each.name.casefold()] > 1]
+    twins = [_real(each.parent) for each in files if shared[each.name.casefold()] > 1]
     common = Path(os.path.commonpath(twins)) if twins else Path()
     for each in inputs:
         if each.is_dir():
-            top = Path(each.absolute().name) if len(inputs) > 1 else Path()
+            top = Path(_real(each).name) if len(inputs) > 1 else Path()
             for source in _walk(each, output):
                 yield source, top / _as_written(source.relative_to(each))
         elif shared[each.name.casefold()] > 1:
-            yield each, _as_written(each.absolute().relative_to(common))
+            yield each, _as_written(_real(each.parent).relative_to(common) / each.name)
         else:
             yield each, _as_written(Path(each.name))
 
@@ -191,15 +234,19 @@ def _distinct(jobs: Sequence[Job]) -> list[Job]:
         while str(target).casefold() in targets:
             target, number = job.target.with_name(f"{job.target.stem}-{number}{job.target.suffix}"), number + 1
         targets.add(str(target).casefold())
-        kept.append(Job(job.source, target))
+        kept.append(replace(job, target=target))
     return kept
 
 
-def _refuse_overwriting(jobs: Sequence[Job]) -> None:
+def _refuse_overwriting(jobs: Sequence[Job], overwrite: bool) -> None:
     sources = {_real(job.source) for job in jobs}
     for job in jobs:
-        if _real(job.target) in sources:
-            raise MediaError(f"{job.target}: would overwrite an input; choose another output")
+        target = _real(job.target)
+        if overwrite and job.target == job.source:
+            if job.source.is_symlink():
+                raise MediaError(f"{job.source}: is a link, so it is not overwritten; name the file that it leads to")
+        elif target in sources:
+            raise MediaError(f"{job.target}: would overwrite an input; choose another output, or ask for --overwrite")
 
 
 def _refuse_escapes(jobs: Sequence[Job], root: Path) -> None:

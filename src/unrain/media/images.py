@@ -1,28 +1,32 @@
 """Pictures in and out: a file becomes float RGB and all that must be written back with it, and the other way round.
 
-Choosing files and writing them safely lives in files.py, videos live in videos.py.
+Metadata live in metadata.py, more than 8 bits per channel in deep.py and tiff.py, moving pictures in animations.py.
+Choosing files and writing them safely lives in files.py.
 """
 
 from __future__ import annotations
 
+import importlib
 import io
-import re
 import struct
 import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageCms, JpegImagePlugin, PngImagePlugin, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 
 from unrain.errors import MediaError
+from unrain.media import deep, tiff
+from unrain.media.metadata import NOTHING, Metadata, keep_as_stored, metadata, orientation, tiff_metadata
 
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
 SUFFIXES = {
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
@@ -33,9 +37,29 @@ SUFFIXES = {
     ".tif": "TIFF",
     ".tiff": "TIFF",
     ".bmp": "BMP",
+    ".gif": "GIF",
+    ".avif": "AVIF",
 }
+READ_ONLY_SUFFIXES = {".heic": ".jpg", ".heif": ".jpg"}
+"""Suffixes that are read but not written, and as what they are written: encoders of HEVC are GPL."""
+MAX_MEGAPIXELS = 100.0
+PICTURE_ERRORS = (
+    OSError,
+    EOFError,
+    ValueError,
+    SyntaxError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    RuntimeError,
+    ArithmeticError,
+    MemoryError,
+    struct.error,
+    Image.DecompressionBombError,
+)
+"""What Pillow raises for one broken file or another."""
 
-_ORIENTATION = 0x0112
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -45,37 +69,41 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_BITS_PER_SAMPLE = 258
-_TIFF_XMP = 700
-# of a TIFF's own tags only these describe the scene; the others describe the layout of the old file
-_TIFF_KEPT = (270, 271, 272, 306, 315, 33432, 34665, 34853)
-_SAVING: dict[str, dict[str, Any]] = {
-    "JPEG": {"quality": 95, "subsampling": 0},
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a")
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_TRANSPARENT = ("PNG", "WEBP", "TIFF", "AVIF", "GIF")
+_DEEP = {16: ("PNG", "TIFF"), 32: ("TIFF",)}
+_WITHOUT_PROFILE = ("BMP", "GIF")
+_JPEG = {"quality": 95, "subsampling": 0}
+_LOSSY: dict[str, dict[str, Any]] = {
     "WEBP": {"quality": 95, "exact": True},
-    "TIFF": {"compression": "tiff_adobe_deflate"},
+    "AVIF": {"quality": 90, "subsampling": "4:4:4", "speed": 8},
 }
-_PILLOW_ERRORS = (OSError, ValueError, SyntaxError, TypeError, RuntimeError, ArithmeticError, MemoryError, struct.error)
-_OPENING = threading.Lock()
+_VISIBLE_SHIFT = 0.03
+_DEFLATE_RATIO = 1032
+"""No byte of deflated data can stand for more than this many."""
 
 
 @dataclass(frozen=True)
 class Picture:
     """A picture in memory, upright, with what its file said besides the pixels.
 
-    `pixels` is (H, W, 3) RGB float32 in [0, 1], `alpha` (H, W) uint8 or None. `grey` pictures have three equal channels
-    and are written with one. `bits` is 8, or 16 for a 16-bit grey picture. `exif` and `xmp` are the raw blocks, empty
-    where there is none, with the orientation tag set to 1 because the pixels are upright already.
+    `pixels` is (H, W, 3) RGB float32 in [0, 1]; `alpha` is (H, W) in the file's own levels (uint8, uint16 or float32)
+    or None. `grey` pictures have three equal channels and are written with one. `bits` per channel are 8, 16, or 32 for
+    floating point. `icc` is the profile that says what the numbers mean; there is none for sRGB.
+
+    `tables` are the quantisation tables of the JPEG that it comes from, and `lossless` says that a WebP was.
     """
 
     pixels: NDArray[np.float32]
-    alpha: NDArray[np.uint8] | None = None
+    alpha: NDArray[Any] | None = None
     grey: bool = False
     format: str = "PNG"
-    exif: bytes = b""
-    icc: bytes | None = None
-    xmp: bytes = b""
-    dpi: tuple[float, float] | None = None
     bits: int = 8
+    icc: bytes | None = None
+    metadata: Metadata = NOTHING
+    tables: tuple[tuple[int, ...], ...] = ()
+    lossless: bool = False
 
 
 def from_uint8(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -88,110 +116,327 @@ def to_uint8(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
     return _levels(pixels, 255).astype(np.uint8)
 
 
-def read_picture(path: Path) -> Picture:
-    """Read a JPEG, PNG, WebP, TIFF or BMP file, turned upright.
+def is_picture(path: Path) -> bool:
+    """Whether the file is of one of the formats, going by its content. MediaError for a damaged one of them."""
+    try:
+        with open_picture(path, float("inf")):
+            return True
+    except UnidentifiedImageError:
+        with path.open("rb") as file:
+            head = file.read(32)
+        if tiff.is_tiff(head):
+            return True
+        avif = head[4:8] == b"ftyp" and b"avif" in head
+        if head.startswith(_SIGNATURES) or head[8:12] == b"WEBP" or _is_heif(head) or avif:
+            raise MediaError(f"{path}: is a damaged picture; fetch or export it again") from None
+        return False
+    except PICTURE_ERRORS as error:
+        raise MediaError(f"{path}: is a damaged picture: {_reason(error)}") from error
 
-    Palettes, grey, CMYK (through its own profile) and one-bit pictures become RGB; transparency becomes `alpha`. The
+
+def read_picture(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> Picture:
+    """Read a JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIC file, turned upright.
+
+    Palettes, CMYK (through its own profile) and one-bit pictures become RGB or grey; transparency becomes `alpha`. The
     embedded thumbnail is dropped, as it shows the picture before cleaning. Of a phone's JPEG with more pictures
     behind the main one (MPO: gain map, preview) the main one is read.
 
-    Raises MediaError for a file that is damaged, too large, no picture, has several frames, or has more bits per
-    channel than can be kept.
+    Raises MediaError for a file that is damaged, has more than `max_megapixels`, is no picture, has several frames, or
+    has pixels that cannot be kept as they are.
     """
-    with _blame(path, "cannot be read as a picture"), open_picture(path) as image:
-        _refuse_frames(image, path)
-        bits = _bits(image)
-        if bits > 8 and not (bits == 16 and image.mode.startswith("I;16")):
-            raise MediaError(f"{path}: has {bits} bits per channel, which is not supported; convert it to 8 bits")
-        image.load()
-        return _picture(image, bits)
+    with blame(path, "cannot be read as a picture"):
+        try:
+            with open_picture(path, max_megapixels) as image:
+                _refuse_frames(image)
+                _refuse_emptiness(image, path)
+                return _picture(image, path)
+        except UnidentifiedImageError:
+            with path.open("rb") as file:
+                if not tiff.is_tiff(file.read(4)):
+                    raise
+                return _own_tiff(file, max_megapixels)
 
 
 def write_picture(path: Path, picture: Picture) -> None:
     """Write `picture` in the format that the suffix of `path` names, straight to `path` (see `files.atomic_output`).
 
-    JPEG is written with quality 95 and full colour resolution, WebP with quality 95, the others without loss.
+    JPEG is written with full colour resolution and with quality 95, or finer where the picture's own tables were. WebP
+    has quality 95, unless it was lossless, and AVIF quality 90; what these two shift in the mean of a channel is taken
+    back. The others lose nothing; a GIF has 256 colours.
 
     Raises MediaError for an unknown suffix, NaN, pixels that a format cannot hold (transparency in JPEG and BMP, 16
-    bits in all but PNG and TIFF), and what the system refuses.
+    bits in all but PNG and TIFF, floating point in all but TIFF), and what the system refuses.
     """
     name = SUFFIXES.get(path.suffix.lower())
     if name is None:
         known = " ".join(sorted(SUFFIXES))
         raise MediaError(f"{path}: cannot write a picture with the suffix '{path.suffix}'; use one of {known}")
-    if picture.bits == 16 and name not in ("PNG", "TIFF"):
-        raise MediaError(f"{path}: {name} cannot keep the 16 bits of this picture; write a .png or .tif file")
-    with _blame(path, "cannot be written"):
-        image = _image(picture, name, path)
-        image.save(path, format=name, **_options(picture, name))
+    _refuse_what_is_lost(path, picture, name)
+    with blame(path, "cannot be written"):
+        if name == "TIFF":
+            icc, alpha = picture.icc, picture.alpha is not None
+            tiff.write_tiff(path, _with_alpha(picture), picture.metadata, icc, alpha)
+        elif picture.bits == 16:
+            deep.write_png(path, _with_alpha(picture), picture.metadata, picture.icc)
+        elif name in _LOSSY and not picture.lossless:
+            path.write_bytes(_without_shift(picture, name))
+        else:
+            to_image(picture, name).save(path, format=name, **saving_options(picture, name))
 
 
 @contextmanager
-def open_picture(path: Path) -> Iterator[Image.Image]:
-    """Open a file as one of the allowed formats, without decoding it; pictures of absurd size raise MediaError."""
+def open_picture(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> Iterator[ImageFile]:
+    """Open a file as one of the allowed formats, without decoding it. MediaError where it has too many pixels."""
     with path.open("rb") as file:
-        # the warnings filter belongs to the whole process, so it is borrowed for the header only, by one thread
-        with _OPENING, warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            try:
-                image = Image.open(file, formats=FORMATS)
-            except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-                limit = (Image.MAX_IMAGE_PIXELS or 0) // 10**6
-                raise MediaError(f"{path}: has more than {limit} million pixels; cut or scale it first") from error
-        with image:
+        with _opened(file) as image:
+            _refuse_size(image.width, image.height, max_megapixels)
             yield image
 
 
+def suffix_of(path: Path) -> str:
+    """The suffix under which a picture like this one is written, going by its content."""
+    try:
+        with open_picture(path, float("inf")) as image:
+            name = "JPEG" if image.format in ("MPO", "HEIF") else image.format
+    except UnidentifiedImageError:
+        name = "TIFF"
+    return next(suffix for suffix, each in SUFFIXES.items() if each == name)
+
+
+def to_image(picture: Picture, name: str) -> Image.Image:
+    """The picture with 8 bits, as it is saved in the format `name`. MediaError for NaN."""
+    pixels = picture.pixels.mean(axis=2) if picture.grey else picture.pixels
+    image = Image.fromarray(to_uint8(pixels))
+    if picture.icc and name in _WITHOUT_PROFILE and not picture.grey:
+        image = _to_srgb(image, picture.icc) or image
+    if picture.alpha is not None and name in _TRANSPARENT:
+        image.putalpha(Image.fromarray(picture.alpha))
+    return to_palette(image) if name == "GIF" else image
+
+
+def to_palette(image: Image.Image) -> Image.Image:
+    """At most 256 colours: exactly the picture's own where these are enough, else the closest, dithered."""
+    flat = image.convert("RGBA")
+    pixels = np.asarray(flat).copy()
+    pixels[..., 3] = np.where(pixels[..., 3] < 128, 0, 255)
+    pixels[pixels[..., 3] == 0] = 0
+    colours, index = np.unique(pixels.view("<u4").ravel(), return_inverse=True)
+    if len(colours) > 256:
+        opaque = Image.fromarray(pixels[..., :3])
+        palette = opaque.quantize(255, dither=Image.Dither.FLOYDSTEINBERG)
+        table = (palette.getpalette() or [])[: 255 * 3]
+        hidden = pixels[..., 3] == 0
+        numbers = np.where(hidden, 255, np.asarray(palette))
+        return _palette_image(numbers, [*table, *[0] * (768 - len(table))], 255 if hidden.any() else None)
+    table = colours.astype("<u4").view(np.uint8).reshape(-1, 4)[:, :3].ravel().tolist()
+    return _palette_image(index.reshape(pixels.shape[:2]), table, 0 if colours[0] == 0 else None)
+
+
+def _palette_image(numbers: NDArray[Any], table: list[int], hidden: int | None) -> Image.Image:
+    result = Image.fromarray(numbers.astype(np.uint8))
+    result.putpalette(table)
+    if hidden is not None:
+        result.info["transparency"] = hidden
+    return result
+
+
+def saving_options(picture: Picture, name: str) -> dict[str, Any]:
+    """What Pillow's `save` is told to write the picture as `name`: quality and metadata."""
+    said = picture.metadata
+    options: dict[str, Any] = dict(_JPEG if name == "JPEG" else _LOSSY.get(name, {}))
+    if picture.lossless and name == "WEBP":
+        options = {"lossless": True, "exact": True}
+    if said.dpi and name not in ("WEBP", "AVIF", "GIF"):
+        options["dpi"] = said.dpi
+    if name in _WITHOUT_PROFILE:
+        return options
+    if said.exif:
+        options["exif"] = b"Exif\0\0" + said.exif
+    if picture.icc:
+        options["icc_profile"] = picture.icc
+    if said.xmp and name != "PNG":
+        options["xmp"] = said.xmp
+    if name == "PNG":
+        options["pnginfo"] = _chunks(said)
+    if name == "JPEG":
+        options |= _jpeg_options(picture)
+    return options
+
+
+def is_lossless(file: IO[bytes]) -> bool:
+    """Whether this is a WebP without loss: its pixels lie in a chunk of that name, behind the header or a few more."""
+    file.seek(0)
+    head = file.read(1 << 16)
+    return head[:4] == b"RIFF" and head[8:12] == b"WEBP" and b"VP8L" in head and b"VP8 " not in head
+
+
 @contextmanager
-def _blame(path: Path, what: str) -> Iterator[None]:
+def blame(path: Path, what: str) -> Iterator[None]:
+    """Turn whatever a picture library raises into a MediaError that names the file and says `what` failed."""
     try:
         yield
     except MediaError as error:
         raise error if str(path) in str(error) else MediaError(f"{path}: {error}") from error
-    except _PILLOW_ERRORS as error:
+    except PICTURE_ERRORS as error:
         raise MediaError(f"{path}: {what}: {_reason(error)}") from error
+
+
+@contextmanager
+def _opened(file: IO[bytes]) -> Iterator[ImageFile]:
+    head = file.read(32)
+    file.seek(0)
+    heif = _is_heif(head)
+    if heif:
+        _learn_heif()
+    with _without_pillows_limit(), Image.open(file, formats=("HEIF",) if heif else FORMATS) as image:
+        yield image
+
+
+@contextmanager
+def _without_pillows_limit() -> Iterator[None]:
+    """Pillow's own limit belongs to the whole process, and it warns where it should refuse; ours stands instead."""
+    with _LIMIT.lock:
+        if _LIMIT.users == 0:
+            _LIMIT.pillows, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        _LIMIT.users += 1
+    try:
+        yield
+    finally:
+        with _LIMIT.lock:
+            _LIMIT.users -= 1
+            if _LIMIT.users == 0:
+                Image.MAX_IMAGE_PIXELS = _LIMIT.pillows
+
+
+class _Limit:
+    """How many threads read pictures now, and the limit that Pillow gets back after the last of them."""
+
+    lock = threading.Lock()
+    users = 0
+    pillows: int | None = None
+
+
+def _is_heif(head: bytes) -> bool:
+    return head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS and b"avif" not in head[16:]
+
+
+def _learn_heif() -> None:
+    try:
+        importlib.import_module("pi_heif").register_heif_opener()
+    except ImportError:
+        raise MediaError("is a HEIC picture, which needs one package more: pip install 'unrain[heic]'") from None
+
+
+def _refuse_size(width: int, height: int, max_megapixels: float) -> None:
+    if width * height > max_megapixels * 1e6:
+        raise MediaError(
+            f"has {width * height / 1e6:.0f} megapixels, more than the {max_megapixels:g} that are allowed;"
+            " allow more with --max-megapixels, or make it smaller"
+        )
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
-        return "it is not a JPEG, PNG, WebP, TIFF or BMP file"
+        return "it is not a JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIC file"
     return getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
 
 
-def _refuse_frames(image: Image.Image, path: Path) -> None:
-    frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+def _refuse_emptiness(image: ImageFile, path: Path) -> None:
+    """Refuse a PNG that is far too short for the size that it claims: Pillow would fill in the rest, at great cost."""
+    if image.format != "PNG":
+        return
+    bits = 1 if image.mode in ("1", "L", "P") else 8 * len(image.getbands())
+    if image.width * image.height * bits / 8 > _DEFLATE_RATIO * path.stat().st_size:
+        raise MediaError(f"is damaged: {image.width} x {image.height} pixels cannot be in a file so short")
+
+
+def _refuse_frames(image: Image.Image) -> None:
+    frames = 1 if image.format in ("MPO", "HEIF") else getattr(image, "n_frames", 1)
     if frames > 1:
-        raise MediaError(f"{path}: holds {frames} pictures; save each as a file of its own, or make it a video")
+        raise MediaError(f"holds {frames} pictures; save each as a file of its own, or make it a video")
 
 
-def _bits(image: Image.Image) -> int:
-    """Bits per channel in the file, which Pillow's mode does not tell: it opens 16-bit RGB as 8-bit."""
-    if image.mode in ("I", "F"):
-        return 32
-    if image.mode.startswith("I;16"):
-        return 16
-    if isinstance(image, PngImagePlugin.PngImageFile):
-        return 16 if any("16" in str(tile.args) for tile in image.tile) else 8
-    tags: Any = getattr(image, "tag_v2", {})
-    return int(max((8, *tags.get(_BITS_PER_SAMPLE, ()))))
+def _refuse_what_is_lost(path: Path, picture: Picture, name: str) -> None:
+    if picture.bits > 8 and name not in _DEEP[picture.bits]:
+        kept, suffix = ("16 bits", ".png or .tif") if picture.bits == 16 else ("32 bits", ".tif")
+        raise MediaError(f"{path}: {name} cannot keep the {kept} of this picture; write a {suffix} file")
+    if picture.alpha is not None and name not in _TRANSPARENT and picture.alpha.min() < _opaque(picture.bits):
+        raise MediaError(f"{path}: {name} cannot keep the transparency of this picture; write a .png or .webp file")
 
 
-def _picture(image: Image.Image, bits: int) -> Picture:
-    # a TIFF is turned by Pillow while loading, and its tag is gone after that
-    turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
-    exif, icc = _exif(image), image.info.get("icc_profile")
-    xmp, dpi = _xmp(image), image.info.get("dpi")
-    name = "JPEG" if image.format == "MPO" else str(image.format)
-    pixels = image if turn is None else image.transpose(turn)
-    if bits == 16:
-        wide = np.asarray(pixels).astype(np.float32) / np.float32(65535)
-        return Picture(_three(wide), None, True, name, exif, icc, xmp, dpi, 16)
-    if pixels.mode == "CMYK":
-        pixels, icc = _from_cmyk(pixels, icc), None
+def _opaque(bits: int) -> int:
+    return 1 if bits == 32 else 2**bits - 1
+
+
+def _picture(image: ImageFile, path: Path) -> Picture:
+    with path.open("rb") as file:
+        bits = deep.bits_of(image, file)
+        turn, said = orientation(image), metadata(image, file)
+        name = {"MPO": "JPEG", "HEIF": "JPEG"}.get(str(image.format), str(image.format))
+        tables = tuple(tuple(each) for each in getattr(image, "quantization", {}).values())
+        empty = Picture(_NO_PIXELS, None, False, name, bits, image.info.get("icc_profile"), said, tables)
+        keep_as_stored(image)
+        if image.mode == "F":
+            return _filled(empty, np.asarray(image), turn)
+        if bits == 16:
+            return _filled(empty, _sixteen_bits(image, path), turn)
+        if bits != 8:
+            raise MediaError(f"has {bits} bits per channel, which is not supported; convert it to 16 or 8 bits")
+        image.load()
+        return _eight_bits(image, replace(empty, lossless=is_lossless(file)), turn)
+
+
+def _sixteen_bits(image: ImageFile, path: Path) -> NDArray[Any]:
+    with path.open("rb") as one, path.open("rb") as two:
+        if deep.is_planar(image):
+            return tiff.read_pixels(one, tiff.read_layout(one))
+        with _opened(one) as first, _opened(two) as second:
+            keep_as_stored(first)
+            keep_as_stored(second)
+            return deep.read_sixteen(first, second)
+
+
+def _eight_bits(image: Image.Image, empty: Picture, turn: int) -> Picture:
+    pixels = image if turn == 1 else image.transpose(_TURNS[turn])
+    if pixels.mode in ("CMYK", "LAB"):
+        pixels, empty = _to_srgb(pixels, empty.icc) or pixels.convert("RGB"), replace(empty, icc=None)
     colour, alpha = _split(pixels)
     grey = colour.mode == "L"
     values = from_uint8(np.asarray(colour))
-    return Picture(_three(values) if grey else values, alpha, grey, name, exif, icc, xmp, dpi)
+    return replace(empty, pixels=_three(values) if grey else values, alpha=alpha, grey=grey)
+
+
+def _own_tiff(file: IO[bytes], max_megapixels: float) -> Picture:
+    """A TIFF that Pillow has no mode for."""
+    layout = tiff.read_layout(file)
+    _refuse_size(layout.width, layout.height, max_megapixels)
+    said, icc, turn = tiff_metadata(file)
+    empty = Picture(_NO_PIXELS, format="TIFF", bits=layout.bits, icc=icc, metadata=said)
+    return _filled(empty, tiff.read_pixels(file, layout), turn)
+
+
+def _filled(empty: Picture, levels: NDArray[Any], turn: int) -> Picture:
+    """A deep picture out of its levels, (H, W) or (H, W, 1 to 4), of which an even last one is transparency."""
+    levels = _turned(levels if levels.ndim == 3 else levels[..., None], turn)
+    samples = levels.shape[2]
+    alpha = np.ascontiguousarray(levels[..., -1]) if samples in (2, 4) else None
+    colour = levels[..., : samples - (samples in (2, 4))]
+    if levels.dtype == np.float32:
+        if not (levels.min() >= 0 and levels.max() <= 1):
+            raise MediaError(f"has values from {levels.min():g} to {levels.max():g}; scale them to lie from 0 to 1")
+        pixels = colour
+    else:
+        pixels = colour.astype(np.float32) / np.float32(65535)
+    grey = colour.shape[2] == 1
+    bits = 32 if levels.dtype == np.float32 else 16
+    return replace(empty, pixels=_three(pixels[..., 0]) if grey else pixels, alpha=alpha, grey=grey, bits=bits)
+
+
+def _turned(levels: NDArray[Any], turn: int) -> NDArray[Any]:
+    if turn >= 5:
+        levels = levels.transpose(1, 0, 2)
+    down, across = turn in (3, 4, 7, 8), turn in (2, 3, 6, 7)
+    return np.ascontiguousarray(levels[:: -1 if down else 1, :: -1 if across else 1])
 
 
 def _three(grey: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -208,52 +453,18 @@ def _split(image: Image.Image) -> tuple[Image.Image, NDArray[np.uint8] | None]:
     return image.convert("L" if grey else "RGB"), None
 
 
-def _from_cmyk(image: Image.Image, icc: bytes | None) -> Image.Image:
-    """CMYK to sRGB through the file's profile where it has a usable one; the profile must not stay on RGB pixels."""
-    if icc:
-        try:
-            target = ImageCms.createProfile("sRGB")
-            turned = ImageCms.profileToProfile(image, io.BytesIO(icc), target, outputMode="RGB")
-        except (ImageCms.PyCMSError, OSError):
-            turned = None
-        if turned is not None:
-            return turned
-    return image.convert("RGB")
-
-
-def _exif(image: Image.Image) -> bytes:
-    if hasattr(image, "tag_v2"):
-        tags = image.getexif()
-        for tag in [tag for tag in tags if tag not in _TIFF_KEPT]:
-            del tags[tag]
-        return tags.tobytes().removeprefix(b"Exif\0\0") if len(tags) else b""
-    raw: bytes = image.info.get("exif", b"")
-    return _upright(raw.removeprefix(b"Exif\0\0"))
-
-
-def _upright(exif: bytes) -> bytes:
-    """The same block with orientation 1 and without a link to the thumbnail, every other byte as it was."""
-    order = {b"II": "<", b"MM": ">"}.get(exif[:2])
-    if order is None:
-        return exif
-    block = bytearray(exif)
+def _to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image | None:
+    """The colours in sRGB, by the profile that belongs to them, or None where there is no usable one."""
     try:
-        (start,) = struct.unpack_from(order + "I", block, 4)
-        (count,) = struct.unpack_from(order + "H", block, start)
-        for entry in range(start + 2, start + 2 + 12 * count, 12):
-            if struct.unpack_from(order + "HH", block, entry) == (_ORIENTATION, 3):
-                struct.pack_into(order + "H", block, entry + 8, 1)
-        struct.pack_into(order + "I", block, start + 2 + 12 * count, 0)
-    except struct.error:
-        # a block that ends in the middle of its directory misleads every reader; none is better
-        return b""
-    return bytes(block)
-
-
-def _xmp(image: Image.Image) -> bytes:
-    raw = image.info.get("xmp", b"")
-    xmp: bytes = raw if isinstance(raw, bytes) else str(raw).encode()
-    return re.sub(rb"(tiff:Orientation(?:=[\"']|>))[2-8]", rb"\g<1>1", xmp)
+        if image.mode == "LAB":
+            source: Any = ImageCms.createProfile("LAB")
+        else:
+            source = io.BytesIO(icc) if icc else None
+        return source and ImageCms.profileToProfile(
+            image, source, ImageCms.createProfile("sRGB"), ImageCms.Intent.RELATIVE_COLORIMETRIC, "RGB"
+        )
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return None
 
 
 def _levels(pixels: NDArray[np.float32], top: int) -> NDArray[np.float32]:
@@ -263,44 +474,96 @@ def _levels(pixels: NDArray[np.float32], top: int) -> NDArray[np.float32]:
     return levels
 
 
-def _image(picture: Picture, name: str, path: Path) -> Image.Image:
-    pixels = picture.pixels.mean(axis=2) if picture.grey else picture.pixels
-    if picture.bits == 16:
-        return Image.fromarray(_levels(pixels, 65535).astype(np.uint16))
-    image = Image.fromarray(to_uint8(pixels))
-    if picture.alpha is None:
-        return image
-    if name in ("PNG", "WEBP", "TIFF"):
-        image.putalpha(Image.fromarray(picture.alpha))
-    elif picture.alpha.min() < 255:
-        raise MediaError(f"{path}: {name} cannot keep the transparency of this picture; write a .png or .webp file")
-    return image
+def _with_alpha(picture: Picture) -> NDArray[Any]:
+    """The picture in the levels of its file, (H, W, 1 to 4), transparency last."""
+    pixels = picture.pixels.mean(axis=2, keepdims=True) if picture.grey else picture.pixels
+    if picture.bits == 32:
+        _levels(pixels, 1)
+        levels: NDArray[Any] = np.clip(pixels, 0, 1)
+    else:
+        levels = _levels(pixels, 2**picture.bits - 1).astype(np.uint16 if picture.bits == 16 else np.uint8)
+    return levels if picture.alpha is None else np.concatenate([levels, picture.alpha[..., None]], axis=2)
 
 
-def _options(picture: Picture, name: str) -> dict[str, Any]:
-    options: dict[str, Any] = dict(_SAVING.get(name, {}))
-    if name == "BMP":
-        return options
-    if name == "TIFF" and (picture.exif or picture.xmp):
-        # Pillow writes tags that point to other tags only into a TIFF that libtiff does not compress
-        options = {"exif": _tiff_tags(picture)}
-    elif picture.exif:
-        options["exif"] = b"Exif\0\0" + picture.exif
-    if picture.icc:
-        options["icc_profile"] = picture.icc
-    if picture.dpi and name != "WEBP":
-        options["dpi"] = picture.dpi
-    if picture.xmp and name == "PNG":
-        options["pnginfo"] = PngImagePlugin.PngInfo()
-        options["pnginfo"].add_itxt("XML:com.adobe.xmp", picture.xmp.decode("utf-8", "replace"))
-    elif picture.xmp and name in ("JPEG", "WEBP"):
-        options["xmp"] = picture.xmp
-    return options
+def _without_shift(picture: Picture, name: str) -> bytes:
+    """The picture encoded with loss; where that shifts the mean of a channel, again, with that much taken away.
+
+    Both encoders round to Y'CbCr with a bias of up to half a level. A shift of less than a level needs dither, which
+    is ordered, so that the same picture always gives the same file.
+    """
+    image, options = to_image(picture, name), saving_options(picture, name)
+    data = _encoded(image, name, options)
+    mode = "L" if picture.grey else "RGB"
+    with Image.open(io.BytesIO(data), formats=(name,)) as decoded:
+        result = np.asarray(decoded.convert("RGB").convert(mode), np.float32)
+    wanted = np.asarray(image.convert(mode), np.float32)
+    shift = (result - wanted).mean(axis=(0, 1))
+    if np.abs(shift).max() < _VISIBLE_SHIFT:
+        return data
+    height, width = wanted.shape[:2]
+    dither = np.tile(_BAYER, (height // 8 + 1, width // 8 + 1))[:height, :width]
+    levels = wanted - shift + (dither if picture.grey else dither[..., None])
+    corrected = Image.fromarray(np.clip(np.floor(levels), 0, 255).astype(np.uint8))
+    if picture.alpha is not None:
+        corrected.putalpha(Image.fromarray(picture.alpha))
+    return _encoded(corrected, name, options)
 
 
-def _tiff_tags(picture: Picture) -> Image.Exif:
-    tags = Image.Exif()
-    tags.load(b"Exif\0\0" + picture.exif if picture.exif else b"")
-    if picture.xmp:
-        tags[_TIFF_XMP] = picture.xmp
-    return tags
+def _encoded(image: Image.Image, name: str, options: dict[str, Any]) -> bytes:
+    file = io.BytesIO()
+    image.save(file, format=name, **options)
+    return file.getvalue()
+
+
+def _bayer(size: int) -> NDArray[np.float32]:
+    """Bayer's threshold matrix, (size, size), each of whose cells is another value in (0, 1)."""
+    if size == 1:
+        return np.full((1, 1), 0.5, np.float32)
+    half = _bayer(size // 2)
+    # each quarter fills the gaps between the values of the ones before
+    steps = [[0, 2], [3, 1]]
+    rows = [np.concatenate([half + np.float32((step - 1.5) / size**2) for step in row], axis=1) for row in steps]
+    return np.concatenate(rows, axis=0)
+
+
+def _chunks(said: Metadata) -> PngImagePlugin.PngInfo:
+    chunks = PngImagePlugin.PngInfo()
+    for kind, data in (*said.colour, *said.notes):
+        if kind[:1].islower() or kind in dict(said.colour):
+            chunks.add(kind, data)
+    if said.xmp:
+        chunks.add_itxt("XML:com.adobe.xmp", said.xmp.decode("utf-8", "replace"))
+    return chunks
+
+
+def _jpeg_options(picture: Picture) -> dict[str, Any]:
+    """Tables as fine as those of quality 95 and of the source both, and the segments that only a JPEG can hold."""
+    said: dict[str, Any] = {}
+    if picture.tables:
+        ours = _tables_of_95()
+        theirs = [picture.tables[min(index, len(picture.tables) - 1)] for index in range(len(ours))]
+        said["qtables"] = [[min(pair) for pair in zip(*both, strict=True)] for both in zip(ours, theirs, strict=True)]
+        del said["qtables"][1 if picture.grey else 2 :]
+        # Pillow would take a quality for a percentage of the tables
+        said["quality"] = -1
+    notes = picture.metadata.notes
+    comments = [data for kind, data in notes if kind == b"COM"]
+    if comments:
+        said["comment"] = comments[0]
+    iptc = [b"\xff\xed" + struct.pack(">H", len(data) + 2) + data for kind, data in notes if kind == b"APP13"]
+    if iptc:
+        said["extra"] = b"".join(iptc)
+    return said
+
+
+@cache
+def _tables_of_95() -> tuple[tuple[int, ...], ...]:
+    data = _encoded(Image.new("RGB", (8, 8)), "JPEG", _JPEG)
+    with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+        assert isinstance(image, JpegImagePlugin.JpegImageFile)
+        return tuple(tuple(table) for table in image.quantization.values())
+
+
+_NO_PIXELS = np.zeros((0, 0, 3), np.float32)
+_BAYER = _bayer(8)
+_LIMIT = _Limit()

@@ -71,8 +71,6 @@ def rewrite(
     when all are done. Raises MediaError like `videos.rewrite` and `images.read_picture`.
     """
     options = options or VideoOptions()
-    if options.side_by_side or options.layers:
-        raise MediaError(f"{target}: side by side and layers are made for videos only; leave them out")
     if is_sequence(source) and (options.start is not None or options.end is not None):
         raise MediaError(f"{source}: pictures have no seconds; leave out start and end, and name those to clean")
     shots = list(_pictures(source)) if is_sequence(source) else None

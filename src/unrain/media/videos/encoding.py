@@ -32,8 +32,6 @@ class VideoOptions:
     crf: the quality, as the encoder counts it, lower is better; without it, one where no difference can be seen.
     start, end: the part to take, in seconds on a player's clock; all of it without them.
     rate: frames per second, for a sequence of pictures that becomes a video.
-    side_by_side, layers: also write videos of before and after, of the streaks and of the degradation map.
-    preview: instead of all this, write one picture of a few frames before and after.
     """
 
     codec: str | None = None
@@ -41,9 +39,6 @@ class VideoOptions:
     start: Fraction | None = None
     end: Fraction | None = None
     rate: Fraction = Fraction(25)
-    side_by_side: bool = False
-    layers: bool = False
-    preview: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,67 @@
+"""What a person may choose when files are cleaned. Doing it is `clean.py`'s business."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from unrain import __version__, weights
+from unrain.errors import UnrainError
+from unrain.inference.pictures import DEFAULT_MEMORY
+from unrain.media import images
+from unrain.media.videos import VideoOptions
+
+AnyPath = str | PathLike[str]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How files are cleaned. All but `engine`, `precision`, `threads` and `memory` change what is to come out.
+
+    memory: bytes that one photo may take; larger ones are cleaned in tiles. stages: of the image model; None for its
+    own. strength: 0 (as it was) to 1 (as the network has it). mask: a picture of the size of what is cleaned, white
+    where to work. layers: also write the streaks that were taken out, as RESULT.streaks.png, or as a video, and of
+    videos the degradation map. side_by_side: also write RESULT.side_by_side.png or a video, rainy to the left, clean
+    to the right. preview: instead of all this, write one picture of a few frames before and after. strip_metadata:
+    leave out of photos who took them, when and where. max_megapixels: larger photos are refused. video: codec, quality
+    and part of videos.
+    """
+
+    engine: str = "auto"
+    threads: int | None = None
+    precision: str = "auto"
+    memory: float = DEFAULT_MEMORY
+    stages: int | None = None
+    strength: float = 1.0
+    mask: AnyPath | None = None
+    layers: bool = False
+    side_by_side: bool = False
+    preview: bool = False
+    strip_metadata: bool = False
+    max_megapixels: float = images.MAX_MEGAPIXELS
+    video: VideoOptions = field(default_factory=VideoOptions)
+
+    def __post_init__(self) -> None:
+        """Raises `UnrainError` for a strength that is none."""
+        if not 0 <= self.strength <= 1:
+            raise UnrainError(f"a strength is from 0 to 1, and {self.strength:g} is not")
+
+    def settings(self) -> dict[str, Any]:
+        """All that a result depends on besides its source, as a manifest remembers it."""
+        return {
+            "unrain": __version__,
+            "models": [weights.find(name).sha256 for name in (weights.DEFAULT_IMAGE, weights.DEFAULT_VIDEO)],
+            "engine": self.engine,
+            "precision": self.precision,
+            "stages": self.stages,
+            "strength": self.strength,
+            "mask": self.mask and hashlib.sha256(Path(self.mask).read_bytes()).hexdigest(),
+            "layers": self.layers,
+            "side_by_side": self.side_by_side,
+            "preview": self.preview,
+            "strip_metadata": self.strip_metadata,
+            "video": repr(self.video),
+        }
