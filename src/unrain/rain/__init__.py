@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from unrain.inference.layout import AnyPicture, to_pixels, to_planes, unwrap
+from unrain.inference.layout import AnyPicture, as_float, as_type, to_pixels, to_planes, unwrap
 from unrain.rain.compose import RainyFrames
 from unrain.rain.presets import NAMES, PRESETS, Given
 from unrain.rain.render import Rain, fall, render
@@ -32,5 +32,5 @@ def add(
     height, width, _ = pixels.shape
     given = Given(rate, wind, exposure, pixels=max(height, width))
     rain = fall(1, height, width, preset, torch.Generator().manual_seed(seed), given)
-    rainy = rain.on(torch.from_numpy(to_planes(pixels))[None]).rainy
-    return back(to_pixels(rainy[0].numpy())), picture
+    rainy = rain.on(torch.from_numpy(to_planes(as_float(pixels)))[None]).rainy
+    return back(as_type(to_pixels(rainy[0].numpy()), pixels.dtype)), picture
