@@ -394,7 +394,7 @@ def _view(scheduler: Scheduler, job: Job) -> JobView:
         "phase": job.phase,
         "ahead": scheduler.store.ahead(job) if job.state == "queued" else 0,
         "done": done,
-        "total": (live.total if live else None) or (1 if job.kind == "image" else job.facts.get("frames")),
+        "total": (live.total if live else None) or _frames(job),
         "seconds_left": None if left is None else round(left, 1),
         "width": job.facts["width"],
         "height": job.facts["height"],
@@ -405,6 +405,13 @@ def _view(scheduler: Scheduler, job: Job) -> JobView:
         "files": files,
     }
     return JobView.model_validate(told)
+
+
+def _frames(job: Job) -> int | None:
+    """How many frames there probably are to do, before the work says so itself."""
+    if job.kind == "image":
+        return 1
+    return None if job.phase == "preview" and job.state != "waiting" else job.facts.get("frames")
 
 
 def _accepted(scheduler: Scheduler, job: Job) -> Response:

@@ -23,9 +23,10 @@ from unrain.serve.metrics import Metrics
 from unrain.serve.store import Job, Store
 
 KINDS = ("image", "video")
-_DEFAULTS = {"image": weights.DEFAULT_IMAGE, "video": weights.DEFAULT_VIDEO}
 _LOOK_TIME = 20.0
+_LOAD_TIME = 120.0
 _CANCEL_GRACE = 3.0
+_KILL_TIME = 5.0
 _EXPIRY_STEP = 20.0
 _ANY_SIZE = 2**31
 
@@ -85,12 +86,16 @@ class WorkerProcess:
         if process is not None:
             with suppress(ProcessLookupError):
                 process.kill()
-            await process.wait()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), _KILL_TIME)
 
     async def _running(self) -> Process:
         if self._process is None or self._process.returncode is not None:
             program = (sys.executable, "-m", "unrain.serve.worker", *self._arguments)
-            self._process = await asyncio.create_subprocess_exec(*program, stdin=PIPE, stdout=PIPE)
+            # a session of its own, so that Ctrl-C reaches the service alone, which then ends its workers
+            self._process = await asyncio.create_subprocess_exec(
+                *program, stdin=PIPE, stdout=PIPE, start_new_session=True
+            )
         return self._process
 
 
@@ -116,6 +121,10 @@ class Pace:
         measured = seconds / _size(job)
         known = self._seconds.get(job.kind, measured)
         self._seconds[job.kind] = 0.5 * known + 0.5 * measured
+
+    def guess(self, kind: str, seconds: float) -> None:
+        """What is expected for a megapixel before any job of this kind was done."""
+        self._seconds.setdefault(kind, seconds)
 
     def left(self, job: Job, live: Live | None) -> float | None:
         """Seconds until a job is done, once it runs; None where nothing is known yet."""
@@ -288,7 +297,7 @@ class Scheduler:
         worker = self._worker(self.limits.image_pixels)
         try:
             if kind == "image":
-                await self._warm_up(worker, kind)
+                await self._warm_up(worker)
             while True:
                 self._wake[kind].clear()
                 job = self.store.next(kind)
@@ -299,15 +308,17 @@ class Scheduler:
         finally:
             await worker.stop()
 
-    async def _warm_up(self, worker: WorkerProcess, kind: str) -> None:
-        order = {"do": "load", "kind": kind, "model": _DEFAULTS[kind], "source": ""}
+    async def _warm_up(self, worker: WorkerProcess) -> None:
+        order = {"do": "load", "model": weights.DEFAULT_IMAGE, "source": ""}
         try:
-            answer = await worker.order(order, lambda _: None, 120)
-            self.ready = answer["event"] == "done"
-            if not self.ready:
-                _log.error("the model cannot be loaded: %s", answer.get("error"))
+            answer = await worker.order(order, lambda _: None, _LOAD_TIME)
         except (WorkerDied, TimeoutError):
-            _log.error("the worker does not start")
+            answer = {"event": "failed", "error": "the worker does not start"}
+        self.ready = answer["event"] == "done"
+        if self.ready:
+            self.pace.guess("image", answer["pace"])
+        else:
+            _log.error("the model cannot be loaded: %s", answer["error"])
 
     async def _run(self, job: Job, worker: WorkerProcess) -> None:
         live = self._live[job.id] = Live(worker, time.monotonic())

@@ -40,6 +40,7 @@ Event = dict[str, Any]
 
 _IMAGE_SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "TIFF": ".tif", "BMP": ".bmp"}
 _VIDEO_SUFFIXES = {"mov": ".mp4", "matroska": ".mkv", "avi": ".mkv", "mpegts": ".ts"}
+_TRIAL = (128, 128)
 _TELLING = 0.2
 """Seconds between two words about progress."""
 
@@ -144,9 +145,13 @@ class Worker:
         }
 
     def load(self, order: Order) -> Event:
-        """Load a model, so that the first file need not wait for it."""
-        self._image_model(order["model"], {}) if order["kind"] == "image" else self._video_model(order["model"], {})
-        return {}
+        """Load the image model, so that the first photo need not wait; tell its seconds per megapixel and stage."""
+        model = self._image_model(order["model"], {})
+        picture = np.full((*_TRIAL, 3), 0.5, np.float32)
+        model.clean_pixels(picture, 1)
+        start = time.perf_counter()
+        model.clean_pixels(picture, 1)
+        return {"pace": (time.perf_counter() - start) / (_TRIAL[0] * _TRIAL[1] / 1e6)}
 
     def clean(self, order: Order) -> Event:
         """Clean `source` into `target`, as the command line does, and with `layers` write these beside it."""
