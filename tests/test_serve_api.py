@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import sqlite3
 import subprocess
 import sys
 import time
@@ -24,6 +23,8 @@ import unrain
 
 pytest.importorskip("fastapi", reason="the extra 'web' is not installed")
 from serve_service import Service, serving, wait_for
+
+from unrain.serve.store import Job, Store
 
 Pixels = NDArray[np.float32]
 
@@ -204,21 +205,21 @@ def test_killed_service_loses_no_accepted_job(tmp_path: Path, long_video: bytes,
         assert again.http.get(done["files"]["clean"]["url"]).content[4:8] == b"ftyp"
 
 
-def test_job_that_stopped_the_service_three_times_is_failed(tmp_path: Path, video: bytes) -> None:
-    with serving(tmp_path) as service:
-        job = service.send_video(video)["id"]
-        service.wait_state(job, "done")
-    database = sqlite3.connect(tmp_path / "jobs.sqlite")
-    with database:
-        database.execute("UPDATE jobs SET state = 'running', starts = 3")
-    database.close()
+def test_job_that_stopped_the_service_three_times_is_failed(tmp_path: Path) -> None:
+    facts = {"width": 1, "height": 1, "suffix": ".mp4"}
+    starts = {"first": 1, "third": 3, "awaited": 1}
+    store = Store(tmp_path)
+    for name, count in starts.items():
+        (tmp_path / "jobs" / name).mkdir()
+        store.save(Job(name, "", "video", "running", "clean", {}, facts, starts=count, awaited=name == "awaited"))
     (tmp_path / "jobs" / "of-no-job").mkdir()
-    with serving(tmp_path, "--keep", 1) as service:
-        assert service.job(job)["state"] == "failed"
-        assert left_over(service) == [job]
-        # and what has ended expires
-        wait_for(lambda: service.http.get(f"/v1/jobs/{job}").status_code == 404, 10)
-        assert left_over(service) == []
+    (tmp_path / "jobs" / "first" / ".clean.tmp-1-abc.mp4").touch()
+    store.close()
+    store = Store(tmp_path)
+    store.recover()
+    assert {job.id: job.state for job in store.all()} == {"first": "queued", "third": "failed"}
+    assert sorted(path.name for path in (tmp_path / "jobs").rglob("*")) == ["first", "third"]
+    store.close()
 
 
 def test_second_service_does_not_take_the_same_folder(service: Service) -> None:

@@ -222,10 +222,13 @@ def test_full_queue_says_when_to_come_again(service: Service, tmp_path: Path) ->
             service.http.delete(f"/v1/jobs/{answer.json()['id']}")
 
 
-def test_disk_that_is_used_up_is_said(tmp_path: Path, jpeg: bytes) -> None:
-    with serving(tmp_path, "--disk-mb", 0.5) as service:
+def test_disk_that_is_used_up_is_said_and_results_expire(tmp_path: Path, jpeg: bytes) -> None:
+    with serving(tmp_path, "--disk-mb", 0.5, "--keep", 1) as service:
         assert service.http.post("/v1/images", content=iter([jpeg])).status_code == 507
-        assert service.http.post("/v1/images", content=jpeg).status_code == 200
+        answer = service.http.post("/v1/images", content=jpeg, headers={"Prefer": "respond-async"})
+        assert answer.status_code == 202
+        wait_for(lambda: service.http.get(f"/v1/jobs/{answer.json()['id']}").status_code == 404, 60)
+        assert list((tmp_path / "jobs").iterdir()) == []
 
 
 def test_token_is_needed_for_everything_that_shows_or_does_something(service: Service, jpeg: bytes) -> None:

@@ -295,7 +295,7 @@ def _told(error: BaseException, order: Order) -> str:
         return f"the file cannot be worked on: {error.strerror}"
     folder = re.escape(str(Path(order["source"]).parent))
     text = re.sub(rf"{folder}[^\s:;,)]*", "the file", str(error))
-    return text.removeprefix("the file: ")
+    return re.sub(r"^the file: (?=(is|has|holds|cannot|does)\b)", "the file ", text).removeprefix("the file: ")
 
 
 def _limit_files(most: int) -> None:

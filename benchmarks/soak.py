@@ -1,0 +1,210 @@
+"""Three minutes of mixed requests to `unrain serve` on loopback, or the cost of the service around one photo.
+
+    python benchmarks/soak.py [--seconds 180]
+    python benchmarks/soak.py --overhead photo.jpg
+
+Ends with status 1 if memory grew, a file was left behind, or a request was answered with anything but what is documented.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import httpx
+import numpy as np
+import psutil
+from PIL import Image
+
+from unrain.inference.clean import Cleaner
+from unrain.media.batch import Silent
+from unrain.media.files import Job
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+CLIENTS = 4
+GROWTH = 1.15
+"""Memory at the end against that after the first third."""
+
+
+def start(data: Path, threads: int) -> tuple[subprocess.Popen[str], str]:
+    """A service that is ready, and its address."""
+    program = [sys.executable, "-c", "from unrain.cli import main; main()", "serve", "--port", "0"]
+    options = ["--data", str(data), "--threads", str(threads), "--queue", "4", "--image-megapixels", "1"]
+    if threads > 1:
+        options = options[:-2]
+    process = subprocess.Popen([*program, *options], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    url = process.stdout.readline().split()[3]
+    while httpx.get(f"{url}/ready").status_code != 200:
+        time.sleep(0.2)
+    return process, url
+
+
+def picture(width: int, height: int, name: str) -> bytes:
+    """A piece of the sample photo."""
+    out = io.BytesIO()
+    with Image.open(SAMPLES / "friends.jpg") as image:
+        image.convert("RGB").crop((200, 100, 200 + width, 100 + height)).save(out, name)
+    return out.getvalue()
+
+
+class Client(threading.Thread):
+    """Sends what comes to mind until `end`."""
+
+    def __init__(self, url: str, end: float, seed: int) -> None:
+        super().__init__()
+        self._random, self._end = random.Random(seed), end
+        self._http = httpx.Client(base_url=url, timeout=120)
+        self.seen: Counter[str] = Counter()
+        self.wrong: list[str] = []
+
+    def run(self) -> None:
+        """See `Thread`."""
+        requests = (self.photo, self.photo, self.job, self.leave, self.nonsense, self.bomb, self.video)
+        with self._http:
+            while time.monotonic() < self._end:
+                self._random.choice(requests)()
+
+    def photo(self) -> None:
+        """Wait for a photo."""
+        size = self._random.choice(((64, 48), (96, 80)))
+        content = picture(*size, self._random.choice(("JPEG", "PNG", "WEBP")))
+        self._check("photo", self._http.post("/v1/images", content=content), 200, 429)
+
+    def job(self) -> None:
+        """A photo as a job, to its end."""
+        headers = {"Prefer": "respond-async"}
+        sent = self._http.post("/v1/images", content=picture(64, 48, "PNG"), headers=headers, params={"layers": True})
+        if self._check("job", sent, 202, 429) == 202:
+            self._follow(sent.json()["id"], "done")
+
+    def video(self) -> None:
+        """A video that is given up after a while."""
+        sent = self._http.post("/v1/videos", content=(SAMPLES / "picos.mp4").read_bytes(), params={"preview": True})
+        if self._check("video", sent, 202, 429) == 202:
+            time.sleep(self._random.uniform(0, 4))
+            job = sent.json()["id"]
+            self._check("cancel", self._http.post(f"/v1/jobs/{job}/cancel"), 200)
+            self._check("delete", self._http.delete(f"/v1/jobs/{job}"), 204)
+
+    def leave(self) -> None:
+        """Go away before the answer comes."""
+        try:
+            self._http.post("/v1/images", content=picture(96, 80, "PNG"), timeout=0.1)
+        except httpx.TimeoutException:
+            self.seen["left"] += 1
+
+    def nonsense(self) -> None:
+        """Bytes that are no picture."""
+        content = self._random.randbytes(self._random.randrange(1, 100_000))
+        self._check("nonsense", self._http.post("/v1/images", content=content), 415, 429)
+
+    def bomb(self) -> None:
+        """A picture beyond the limit."""
+        out = io.BytesIO()
+        Image.fromarray(np.zeros((2000, 2000), np.uint8)).save(out, "PNG")
+        self._check("bomb", self._http.post("/v1/images", content=out.getvalue()), 413, 429)
+
+    def _follow(self, job: str, state: str) -> None:
+        last: dict[str, str] = {}
+        while last.get("state") not in ("done", "failed", "cancelled"):
+            time.sleep(0.2)
+            last = self._http.get(f"/v1/jobs/{job}").json()
+        if last["state"] != state:
+            self.wrong.append(f"a job ended as {last['state']}: {last['error']}")
+        self._check("delete", self._http.delete(f"/v1/jobs/{job}"), 204)
+
+    def _check(self, what: str, answer: httpx.Response, *expected: int) -> int:
+        self.seen[f"{what} {answer.status_code}"] += 1
+        if answer.status_code not in expected:
+            self.wrong.append(f"{what}: {answer.status_code} {answer.text[:200]}")
+        return answer.status_code
+
+
+def memory(pid: int) -> float:
+    """Megabytes of a process."""
+    return float(psutil.Process(pid).memory_info().rss / 1e6)
+
+
+def soak(seconds: float) -> int:
+    """Send mixed requests, and print what came of it; 0 if all was well."""
+    with tempfile.TemporaryDirectory() as folder:
+        process, url = start(Path(folder), 1)
+        try:
+            return _soak(process.pid, url, Path(folder), seconds)
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _soak(pid: int, url: str, folder: Path, seconds: float) -> int:
+    clients = [Client(url, time.monotonic() + seconds, seed) for seed in range(CLIENTS)]
+    for client in clients:
+        client.start()
+    time.sleep(seconds / 3)
+    early = memory(pid), max(memory(child.pid) for child in psutil.Process(pid).children())
+    for client in clients:
+        client.join()
+    late = memory(pid), max(memory(child.pid) for child in psutil.Process(pid).children())
+    time.sleep(5)
+    left = [path.name for path in (folder / "jobs").iterdir()]
+    seen = sum((client.seen for client in clients), Counter[str]())
+    wrong = [line for client in clients for line in client.wrong]
+    print(", ".join(f"{what}: {count}" for what, count in sorted(seen.items())))
+    print(f"service {early[0]:.0f} → {late[0]:.0f} MB, largest worker {early[1]:.0f} → {late[1]:.0f} MB")
+    print(f"left behind: {left or 'nothing'}")
+    print(f"wrong: {wrong or 'nothing'}")
+    grew = late[0] > GROWTH * early[0] or late[1] > GROWTH * early[1]
+    return int(bool(left or wrong or grew))
+
+
+def overhead(photo: Path) -> int:
+    """Seconds of a photo through the service and through the command line's own code, in turns, models loaded."""
+    threads = os.cpu_count() or 1
+    with tempfile.TemporaryDirectory() as folder:
+        process, url = start(Path(folder) / "data", threads)
+        cleaner = Cleaner(threads=threads)
+        target = Path(folder) / f"out{photo.suffix}"
+        content = photo.read_bytes()
+        direct, served = [], []
+        try:
+            for turn in range(4):
+                begin = time.perf_counter()
+                cleaner.clean(Job(photo, target), target, Silent())
+                middle = time.perf_counter()
+                answer = httpx.post(f"{url}/v1/images", content=content, timeout=None)
+                end = time.perf_counter()
+                assert answer.status_code == 200, answer.text
+                assert answer.content == target.read_bytes()
+                if turn:
+                    direct.append(middle - begin)
+                    served.append(end - middle)
+        finally:
+            process.terminate()
+            process.wait()
+    with Image.open(photo) as image:
+        print(f"{image.width} x {image.height}, {threads} threads, best of {len(direct)}:")
+    print(f"direct {min(direct):.2f} s, served {min(served):.2f} s, {min(served) / min(direct) - 1:+.1%}")
+    return 0
+
+
+def main() -> int:
+    """Parse the arguments, and do it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=180)
+    parser.add_argument("--overhead", type=Path)
+    given = parser.parse_args()
+    return overhead(given.overhead) if given.overhead else soak(given.seconds)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
