@@ -3,7 +3,7 @@
     python benchmarks/soak.py [--seconds 180]
     python benchmarks/soak.py --overhead photo.jpg
 
-Ends with status 1 if memory grew, a file was left behind, or a request was answered with anything but what is documented.
+Ends with status 1 if memory grew, a file was left behind, or an answer was not a documented one.
 """
 
 from __future__ import annotations

@@ -82,6 +82,7 @@ class _VideoModel(VideoModel):
         for clean, layers in super().stream(_remembered(pictures, seen), layers=True):
             rainy = seen.popleft()
             mixed = _mixed(rainy, clean, self.strength)
+            assert layers.degradation is not None
             self.on_layers(rainy, mixed, layers.streaks, layers.degradation)
             yield mixed
 
