@@ -28,7 +28,7 @@ _LOAD_TIME = 120.0
 _CANCEL_GRACE = 3.0
 _KILL_TIME = 5.0
 _EXPIRY_STEP = 20.0
-_ANY_SIZE = 2**31
+_ANY_SIZE = 2**62
 
 _log = logging.getLogger(__name__)
 

@@ -60,7 +60,8 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self._jobs = folder / "jobs"
         try:
-            self._jobs.mkdir(parents=True, exist_ok=True, mode=0o700)
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._jobs.mkdir(exist_ok=True, mode=0o700)
         except OSError as error:
             raise UnrainError(f"{folder}: cannot keep jobs there: {error.strerror}; choose another --data") from error
         self._database = sqlite3.connect(folder / "jobs.sqlite", isolation_level=None, timeout=1)
