@@ -31,7 +31,7 @@ class Service:
         )
         assert self._process.stdout is not None
         self.url = self._process.stdout.readline().split()[3]
-        headers = {"Authorization": f"Bearer {tokens}"} if tokens else {}
+        headers = {"Authorization": f"Bearer {tokens.partition(',')[0]}"} if tokens else {}
         self.http = httpx.Client(base_url=self.url, timeout=60, headers=headers)
 
     @property
