@@ -214,7 +214,7 @@ def test_full_queue_says_when_to_come_again(service: Service, tmp_path: Path) ->
     assert codes[:4] == [202] * 4
     assert codes[-1] == 429
     assert int(answers[-1].headers["retry-after"]) > 0
-    for answer in answers:
+    for answer in reversed(answers):
         if answer.status_code == 202:
             service.http.delete(f"/v1/jobs/{answer.json()['id']}")
 

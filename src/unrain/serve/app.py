@@ -38,7 +38,8 @@ _HEADERS = {
 }
 
 Owner = Annotated[str, Depends(owner)]
-Accept = Annotated[str, Header(description="The media type that is wanted back; the file's own if left out.")]
+# OpenAPI describes what can be accepted with the responses, and has no place for the header itself
+Accept = Annotated[str, Header(include_in_schema=False)]
 
 _plain = APIRouter()
 _api = APIRouter(prefix="/v1")

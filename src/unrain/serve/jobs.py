@@ -25,7 +25,7 @@ from unrain.serve.store import Job, Store
 KINDS = ("image", "video")
 _LOOK_TIME = 20.0
 _LOAD_TIME = 120.0
-_CANCEL_GRACE = 3.0
+_CANCEL_GRACE = 1.5
 _KILL_TIME = 5.0
 _EXPIRY_STEP = 20.0
 _ANY_SIZE = 2**62
