@@ -223,7 +223,7 @@ def test_job_that_stopped_the_service_three_times_is_failed(tmp_path: Path) -> N
 
 
 def test_second_service_does_not_take_the_same_folder(service: Service) -> None:
-    program = [Path(sys.executable).with_name("unrain"), "serve", "--port", "0", "--data", str(service.data)]
+    program = [str(Path(sys.executable).with_name("unrain")), "serve", "--port", "0", "--data", str(service.data)]
     done = subprocess.run(program, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1

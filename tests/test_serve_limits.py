@@ -282,7 +282,7 @@ def test_service_that_others_reach_needs_tokens(host: str) -> None:
 
 
 def test_service_that_others_reach_does_not_start_without_tokens(tmp_path: Path) -> None:
-    program = [Path(sys.executable).with_name("unrain"), "serve", "--host", "0.0.0.0", "--data", str(tmp_path)]
+    program = [str(Path(sys.executable).with_name("unrain")), "serve", "--host", "0.0.0.0", "--data", str(tmp_path)]
     done = subprocess.run(program, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1

@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from unrain.serve.store import STATES, Job, Store
 
+_METHODS = ("GET", "HEAD", "POST", "DELETE", "OPTIONS")
 _SECONDS = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200)
 
 
@@ -28,7 +29,8 @@ class Metrics:
 
     def answered(self, method: str, route: str, status: int) -> None:
         """A request was answered; `route` is the pattern, not the path."""
-        self._requests.labels(method, route, status).inc()
+        # a client may invent methods, and each would be a counter of its own
+        self._requests.labels(method if method in _METHODS else "other", route, status).inc()
 
     def ended(self, job: Job) -> None:
         """A job ended."""

@@ -176,13 +176,13 @@ class Worker:
     def preview(self, order: Order) -> Event:
         """Clean the first second of a video into short clips: rainy, clean, streaks, degradation."""
         source, folder = Path(order["source"]), Path(order["target"]).parent
-        start = time.perf_counter()
         info = videos.probe(source)
         count = min(info.frames or 10**9, math.ceil(info.rate))
         self._say({"event": "started", "total": count})
         frames = 0
+        model = self._video_model(order["options"]["model"], order["options"])
+        start = time.perf_counter()
         with ExitStack() as stack:
-            model = self._video_model(order["options"]["model"], order["options"])
             model.on_layers = _Layers(stack, info, folder, "preview-").write
             for _ in model.stream(islice(videos.read_frames(source), count)):
                 frames += 1
