@@ -166,14 +166,14 @@ def _soak(pid: int, url: str, folder: Path, seconds: float) -> int:
     return int(bool(left or wrong or grew))
 
 
-def overhead(photo: Path) -> int:
+def overhead(photo: Path, threads: int) -> int:
     """A photo through the service and through the command line's own code, in turns, models loaded.
 
     Prints wall time and processor time, of which the latter can be trusted on a machine that does other things too.
     """
     with tempfile.TemporaryDirectory() as folder:
-        process, url = start(Path(folder) / "data", os.cpu_count() or 1)
-        cleaner = Cleaner(threads=os.cpu_count() or 1)
+        process, url = start(Path(folder) / "data", threads)
+        cleaner = Cleaner(threads=threads)
         target = Path(folder) / f"out{photo.suffix}"
         direct, served = [], []
         try:
@@ -189,7 +189,7 @@ def overhead(photo: Path) -> int:
             process.terminate()
             process.wait()
     with Image.open(photo) as image:
-        print(f"{image.width} x {image.height}, {os.cpu_count()} threads, best of {len(direct)}, direct and served:")
+        print(f"{image.width} x {image.height}, {threads} threads, best of {len(direct)}, direct and served:")
     for what, index in (("wall", 0), ("processor", 1)):
         first, second = (min(each[index] for each in times) for times in (direct, served))
         print(f"{what:<10}{first:8.2f} s {second:8.2f} s  {second / first - 1:+.1%}")
@@ -215,8 +215,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=180)
     parser.add_argument("--overhead", type=Path)
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args()
-    return overhead(given.overhead) if given.overhead else soak(given.seconds)
+    return overhead(given.overhead, given.threads) if given.overhead else soak(given.seconds)
 
 
 if __name__ == "__main__":

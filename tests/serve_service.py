@@ -72,6 +72,10 @@ class Service:
         self._process.send_signal(signal.SIGKILL)
         self.stop()
 
+    def terminate(self) -> None:
+        """Tell it to end, and do not wait for it."""
+        self._process.terminate()
+
     def stop(self) -> None:
         """End it in order."""
         self.http.close()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -185,15 +186,14 @@ def test_metrics_count_requests_and_jobs(service: Service, jpeg: bytes) -> None:
 
 
 def test_killed_service_loses_no_accepted_job(tmp_path: Path, long_video: bytes, video: bytes, jpeg: bytes) -> None:
-    service = Service(tmp_path)
-    service.wait_ready()
-    first = service.send_video(long_video)["id"]
-    second = service.send_video(video)["id"]
-    photo = service.http.post("/v1/images", content=jpeg, headers={"Prefer": "respond-async"}).json()["id"]
-    service.wait_state(photo, "done")
-    wait_for(lambda: service.job(first)["done"] > 0, 60)
-    workers = psutil.Process(service.pid).children()
-    service.kill()
+    with serving(tmp_path) as service:
+        first = service.send_video(long_video)["id"]
+        second = service.send_video(video)["id"]
+        photo = service.http.post("/v1/images", content=jpeg, headers={"Prefer": "respond-async"}).json()["id"]
+        service.wait_state(photo, "done")
+        wait_for(lambda: service.job(first)["done"] > 0, 60)
+        workers = psutil.Process(service.pid).children()
+        service.kill()
     _, alive = psutil.wait_procs(workers, timeout=5)
     assert not alive
     with serving(tmp_path) as again:
@@ -220,6 +220,18 @@ def test_job_that_stopped_the_service_three_times_is_failed(tmp_path: Path) -> N
     assert {job.id: job.state for job in store.all()} == {"first": "queued", "third": "failed"}
     assert sorted(path.name for path in (tmp_path / "jobs").rglob("*")) == ["first", "third"]
     store.close()
+
+
+def test_service_that_is_told_to_stop_answers_first_and_says_no_more(
+    tmp_path: Path, scene: Pixels, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with serving(tmp_path) as service, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(service.http.post, "/v1/images", content=encoded(scene, "PNG"), params={"stages": 12})
+        wait_for(lambda: left_over(service), 20)
+        time.sleep(0.5)
+        service.terminate()
+        assert waiting.result().status_code == 503
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_second_service_does_not_take_the_same_folder(service: Service) -> None:

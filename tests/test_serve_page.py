@@ -187,19 +187,17 @@ def test_video_is_previewed_cancelled_restarted_and_played_side_by_side(page: An
 
 
 def test_job_goes_on_after_the_service_was_killed(browser: Any, tmp_path: Path, long_video: Path) -> None:
-    service = Service(tmp_path)
-    service.wait_ready()
-    port = service.address[1]
-    with opened(browser, service.url) as page:
+    frames = "/[1-9]\\d* of 300/.test(document.getElementById('now-text')?.textContent)"
+    with serving(tmp_path) as service, opened(browser, service.url) as page:
         page.set_input_files("#files", long_video)
         page.wait_for_selector("#offer:visible")
         page.click("#go")
-        until(page, "/[1-9]\\d* of 300/.test(document.getElementById('now-text')?.textContent)")
+        until(page, frames)
         service.kill()
-        with serving(tmp_path, "--port", port) as again:
+        with serving(tmp_path, "--port", service.address[1]) as again:
             (known,) = json.loads(page.evaluate("sessionStorage.getItem('unrain-jobs')"))
             wait_for(lambda: again.job(known["id"])["done"] > 3, 60)
-            until(page, "/[1-9]\\d* of 300/.test(document.getElementById('now-text')?.textContent)")
+            until(page, frames)
             page.get_by_role("button", name="Remove drive.mp4").click()
             wait_for(lambda: not list((tmp_path / "jobs").iterdir()), 20)
 

@@ -29,6 +29,8 @@ from unrain.serve.store import Job, Store
 
 _EVENT_STEP = 0.25
 _SILENCE = 15.0
+_GLANCE = 0.5
+"""Seconds between two looks at whether a client is still there."""
 _GONE = Response(status_code=499)
 _HEADERS = {
     b"x-content-type-options": b"nosniff",
@@ -73,6 +75,7 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.access, app.state.limits, app.state.local, app.state.scheduler = access, limits, local, scheduler
     app.include_router(_plain)
@@ -170,7 +173,7 @@ _IMAGE_ANSWERS: dict[int | str, dict[str, Any]] = {
     tags=["cleaning"],
     response_class=Response,
     openapi_extra=schema.body("image"),
-    responses=_IMAGE_ANSWERS | refusals(406, 408, 413, 415, 422, 429, 507),
+    responses=_IMAGE_ANSWERS | refusals(406, 408, 413, 415, 422, 429, 503, 507),
 )
 async def images(
     request: Request,
@@ -196,7 +199,7 @@ async def images(
     if ended is None or ended.state != "done":
         await scheduler.remove(job)
         if ended is None:
-            return _GONE
+            return _GONE if not scheduler.closing else _problem(Refused(503, "the service is being stopped", 30))
         raise Refused(422, ended.error or "the job was stopped")
     assert ended.ran is not None
     told = {f"unrain-{key}": str(ended.ran[key]) for key in ("model", "engine", "device", "precision", "seconds")}
@@ -331,13 +334,14 @@ def _announced(request: Request) -> int | None:
 
 
 async def _wait(request: Request, scheduler: Scheduler, job: Job) -> Job | None:
-    """The job when it has ended; None if the client went away before."""
-    while True:
-        ended = await scheduler.ended(job.id, 1.0)
+    """The job when it has ended; None if the client went away before, or the service is to stop."""
+    while not scheduler.closing:
+        ended = await scheduler.ended(job.id, _GLANCE)
         if ended is not None:
             return ended
         if await request.is_disconnected():
             return None
+    return None
 
 
 def _check_options(kind: str, chosen: dict[str, Any]) -> None:
@@ -349,7 +353,7 @@ def _check_options(kind: str, chosen: dict[str, Any]) -> None:
 
 async def _changes(scheduler: Scheduler, job: str) -> AsyncIterator[str]:
     last, silent = "", 0.0
-    while True:
+    while not scheduler.closing:
         found = scheduler.store.get(job)
         if found is None:
             return

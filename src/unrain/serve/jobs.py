@@ -152,6 +152,7 @@ class Scheduler:
         self.store, self.space, self.limits, self.metrics = store, space, limits, metrics
         self.pace = Pace()
         self.ready = False
+        self.closing = False
         self._engine, self._threads = engine, threads
         self._live: dict[str, Live] = {}
         self._ends: dict[str, asyncio.Event] = {}

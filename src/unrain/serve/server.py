@@ -5,12 +5,14 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 
 from unrain.errors import UnrainError
 from unrain.serve.app import create_app
 from unrain.serve.auth import Access
+from unrain.serve.jobs import Scheduler
 from unrain.serve.limits import Limits
 from unrain.serve.protocol import BriskProtocol
 
@@ -46,7 +48,20 @@ def run(
             limit_concurrency=limits.connections,
             timeout_graceful_shutdown=3,
         )
-        uvicorn.Server(config).run(sockets=[listener])
+        _Server(config, app.state.scheduler).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Tells the scheduler first, so that those who wait for jobs are answered instead of cut off."""
+
+    def __init__(self, config: uvicorn.Config, scheduler: Scheduler) -> None:
+        super().__init__(config)
+        self._scheduler = scheduler
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal to end has come."""
+        self._scheduler.closing = True
+        super().handle_exit(sig, frame)
 
 
 def _listening(host: str, port: int) -> socket.socket:
