@@ -29,7 +29,9 @@ class Preset:
     intensity: Range = (1, 1)
 
 
-PRESS = Camera(focal=(70, 300), f_number=(2.8, 8), exposure=(1 / 1000, 1 / 100), focus=(6, 25), sensor=36, pixels=900)
+PRESS = Camera(
+    focal=(70, 300), f_number=(2.8, 8), exposure=(1 / 1000, 1 / 100), focus=(6, 25), sensor=36, pixels=900
+)
 """A full-frame camera with a long lens and a short exposure, its pictures as small as on a web page: many drops, all
 short, the near ones out of focus."""
 
