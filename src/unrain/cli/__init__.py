@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from unrain import __version__
-from unrain.cli import bench, clean, compare, doctor, downstream, eval, export, models, pack, rain, train
+from unrain.cli import bench, clean, compare, doctor, downstream, eval, export, models, pack, rain, serve, train
 from unrain.errors import UnrainError
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ app.command()(train.train)
 app.command()(export.export)
 app.command("eval")(eval.evaluate)
 app.command()(downstream.downstream)
+app.command()(serve.serve)
 app.command()(bench.bench)
 app.command()(doctor.doctor)
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
-from openvino import opset13 as ops
 
 from unrain.errors import EngineError
 from unrain.inference.engines import EACH, Arrays, needed
+
+# importing OpenVINO sends a report of its use over the network, unless this package seems to be missing
+cast(dict[str, Any], sys.modules).setdefault("openvino_telemetry", None)
+
+import openvino as ov  # noqa: E402
+from openvino import opset13 as ops  # noqa: E402
 
 Shape = tuple[int, int]
 

@@ -1,0 +1,344 @@
+"""The process that opens what strangers sent: it looks at files, and cleans them. Started and spoken to by jobs.py.
+
+Orders come as lines of JSON on standard input, and events go back on standard output. When the service dies, however
+it dies, standard input ends, and so does this process.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import queue
+import re
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import UnidentifiedImageError
+
+from unrain import weights
+from unrain.errors import MediaError, UnrainError
+from unrain.inference.clean import Cleaner
+from unrain.inference.layout import Pixels
+from unrain.inference.model import ImageModel, VideoModel
+from unrain.inference.options import Options
+from unrain.media import images, videos
+from unrain.media.batch import Outcome
+from unrain.media.files import Job, Kind, atomic_output, kind_of
+from unrain.serve.clips import Clip
+
+Order = dict[str, Any]
+Event = dict[str, Any]
+
+_VIDEO_SUFFIXES = {"mov": ".mp4", "matroska": ".mkv", "avi": ".mkv", "mpegts": ".ts"}
+_TRIAL = (128, 128)
+_TELLING = 0.2
+"""Seconds between two words about progress."""
+
+
+class Cancelled(Exception):
+    """The job is to stop."""
+
+
+class _ImageModel(ImageModel):
+    """An image model that can hold back, and remembers what it took out."""
+
+    strength = 1.0
+    streaks: Pixels | None = None
+    keeps_streaks = False
+
+    def clean_pixels(self, rainy: Pixels, *args: Any, **options: Any) -> Pixels:
+        """See `ImageModel`; the result is mixed with the input as `strength` says."""
+        clean = _mixed(rainy, super().clean_pixels(rainy, *args, **options), self.strength)
+        self.streaks = rainy - clean if self.keeps_streaks else None
+        return clean
+
+
+class _VideoModel(VideoModel):
+    """A video model that can hold back, and hands its layers to somebody on the way."""
+
+    strength = 1.0
+    on_layers: Callable[[Pixels, Pixels, Pixels, Pixels], None] | None = None
+
+    def stream(self, pictures: Iterable[Any], **_: Any) -> Iterator[Any]:
+        """See `VideoModel`; the same, mixed with the input as `strength` says."""
+        if self.strength == 1 and self.on_layers is None:
+            yield from super().stream(pictures)
+            return
+        seen: deque[Pixels] = deque()
+        if self.on_layers is None:
+            for clean in super().stream(_remembered(pictures, seen)):
+                yield _mixed(seen.popleft(), clean, self.strength)
+            return
+        for clean, layers in super().stream(_remembered(pictures, seen), layers=True):
+            rainy = seen.popleft()
+            mixed = _mixed(rainy, clean, self.strength)
+            assert layers.degradation is not None
+            self.on_layers(rainy, mixed, layers.streaks, layers.degradation)
+            yield mixed
+
+
+def _mixed(rainy: Pixels, clean: Pixels, strength: float) -> Pixels:
+    return clean if strength == 1 else rainy + np.float32(strength) * (clean - rainy)
+
+
+def _remembered(pictures: Iterable[Any], seen: deque[Any]) -> Iterator[Any]:
+    for picture in pictures:
+        seen.append(picture)
+        yield picture
+
+
+class Worker:
+    """Does one order after the other. `say` is how events leave; `cancel` stops the order that is being done."""
+
+    def __init__(self, engine: str, threads: int | None, pixels: int, say: Callable[[Event], None]) -> None:
+        self._engine, self._threads, self._pixels, self._say = engine, threads, pixels, say
+        self._stop = threading.Event()
+        self._models: dict[str, _ImageModel | _VideoModel] = {}
+
+    def cancel(self) -> None:
+        """Stop at the next chance."""
+        self._stop.set()
+
+    def do(self, order: Order) -> None:
+        """Do one order, and say how it ended: done, cancelled or failed."""
+        self._stop.clear()
+        try:
+            answer = {"look": self.look, "load": self.load, "clean": self.clean, "preview": self.preview}[order["do"]](
+                order
+            )
+        except Cancelled:
+            self._say({"event": "cancelled"})
+        except (UnrainError, MemoryError, OSError) as error:
+            self._say({"event": "failed", "error": _told(error, order)})
+        else:
+            self._say({"event": "done", **answer})
+
+    def look(self, order: Order) -> Event:
+        """What a file is: kind, size, length, and the suffix under which its result is written."""
+        path = Path(order["source"])
+        if kind_of(path) is Kind.IMAGE:
+            width, height = self._size(path)
+            return {"kind": "image", "width": width, "height": height, "suffix": images.suffix_of(path)}
+        info = videos.probe(path)
+        seconds = info.duration or (info.frames / float(info.rate) if info.frames else None)
+        return {
+            "kind": "video",
+            "width": info.width,
+            "height": info.height,
+            "frames": info.frames,
+            "seconds": seconds,
+            "suffix": _video_suffix(path),
+        }
+
+    def _size(self, path: Path) -> tuple[int, int]:
+        limit = self._pixels / 1e6
+        try:
+            with images.open_picture(path, limit) as image:
+                return image.width, image.height
+        except UnidentifiedImageError:  # a TIFF that only our own reader knows
+            height, width, _ = images.read_picture(path, limit).pixels.shape
+            return width, height
+
+    def load(self, order: Order) -> Event:
+        """Load the image model, so that the first photo need not wait; tell its seconds per megapixel and stage."""
+        model = self._image_model(order["model"], {})
+        picture = np.full((*_TRIAL, 3), 0.5, np.float32)
+        model.clean_pixels(picture, 1)
+        start = time.perf_counter()
+        model.clean_pixels(picture, 1)
+        return {"pace": (time.perf_counter() - start) / (_TRIAL[0] * _TRIAL[1] / 1e6)}
+
+    def clean(self, order: Order) -> Event:
+        """Clean `source` into `target`, as the command line does, and with `layers` write these beside it."""
+        source, target, options = Path(order["source"]), Path(order["target"]), order["options"]
+        start = time.perf_counter()
+        limit = self._pixels / 1e6
+        cleaner = Cleaner(Options(self._engine, self._threads, stages=options.get("stages"), max_megapixels=limit))
+        listener = _Listener(self._say, self._stop, order.get("most_frames"))
+        model: _ImageModel | _VideoModel
+        with ExitStack() as stack, atomic_output(target) as part:
+            if order["kind"] == "image":
+                model = cleaner.image_model = self._image_model(options["model"], options)
+            else:
+                model = cleaner.video_model = self._video_model(options["model"], options)
+                if options.get("layers"):
+                    model.on_layers = _Layers(stack, videos.probe(source), target.parent).write
+            frames = cleaner.clean(Job(source, target), part, listener)
+        if isinstance(model, _ImageModel) and model.streaks is not None:
+            _write_streaks(target.with_name("streaks.jpg"), model)
+        return self._ran(model, frames, time.perf_counter() - start)
+
+    def preview(self, order: Order) -> Event:
+        """Clean the first second of a video into short clips: rainy, clean, streaks, degradation."""
+        source, folder = Path(order["source"]), Path(order["target"]).parent
+        info = videos.probe(source)
+        count = min(info.frames or 10**9, math.ceil(info.rate))
+        self._say({"event": "started", "total": count})
+        frames = 0
+        model = self._video_model(order["options"]["model"], order["options"])
+        start = time.perf_counter()
+        with ExitStack() as stack:
+            model.on_layers = _Layers(stack, info, folder, "preview-").write
+            for _ in model.stream(islice(videos.read_frames(source), count)):
+                frames += 1
+                if self._stop.is_set():
+                    raise Cancelled
+                self._say({"event": "advanced", "done": frames})
+                if time.perf_counter() - start > order["seconds"]:
+                    break
+        return self._ran(model, frames, time.perf_counter() - start)
+
+    def _image_model(self, name: str, options: Order) -> _ImageModel:
+        model = self._models.get(name) or _ImageModel(weights.find(name), self._engine, self._threads)
+        assert isinstance(model, _ImageModel)
+        model.strength, model.keeps_streaks = options.get("strength", 1.0), options.get("layers", False)
+        model.streaks = None
+        self._models[name] = model
+        return model
+
+    def _video_model(self, name: str, options: Order) -> _VideoModel:
+        model = self._models.get(name) or _VideoModel(weights.find(name), self._engine, self._threads)
+        assert isinstance(model, _VideoModel)
+        model.strength, model.on_layers = options.get("strength", 1.0), None
+        self._models[name] = model
+        return model
+
+    def _ran(self, model: _ImageModel | _VideoModel, frames: int, seconds: float) -> Event:
+        return {
+            "frames": frames,
+            "ran": {
+                "model": model.entry.name,
+                "engine": model.engine.name,
+                "device": model.engine.device,
+                "precision": getattr(model.engine, "precision", "float32"),
+                "seconds": round(seconds, 2),
+            },
+        }
+
+
+class _Listener:
+    """Tells of progress, and stops the work where it is to be stopped. See `batch.Listener`."""
+
+    def __init__(self, say: Callable[[Event], None], stop: threading.Event, most: int | None) -> None:
+        self._say, self._stop, self._most = say, stop, most
+        self._told = 0.0
+
+    def planned(self, jobs: Sequence[Job]) -> None:
+        """See `Listener`."""
+
+    def started(self, job: Job, kind: Kind, frames: int | None) -> None:
+        """See `Listener`."""
+        self._say({"event": "started", "total": frames})
+
+    def advanced(self, frames: int) -> None:
+        """See `Listener`. Raises `Cancelled`, and `MediaError` for a video that is longer than it said."""
+        if self._stop.is_set():
+            raise Cancelled
+        if self._most is not None and frames > self._most:
+            raise MediaError(f"the video has more than {self._most} frames, the most that this service takes")
+        if time.monotonic() - self._told > _TELLING:
+            self._told = time.monotonic()
+            self._say({"event": "advanced", "done": frames})
+
+    def finished(self, outcome: Outcome) -> None:
+        """See `Listener`."""
+
+
+class _Layers:
+    """The four clips of a preview, or the two of a whole video (`rainy` and `clean` exist as files then)."""
+
+    def __init__(self, stack: ExitStack, info: videos.VideoInfo, folder: Path, prefix: str = "") -> None:
+        rate, turned = info.rate.limit_denominator(10_000), info.rotation % 180 != 0
+        aspect = 1 / info.sample_aspect if turned else info.sample_aspect
+        names = ("rainy", "clean", "streaks", "degradation") if prefix else ("streaks", "degradation")
+        self._clips = {name: _clip(stack, folder / f"{prefix}{name}.mp4", rate, aspect) for name in names}
+
+    def write(self, rainy: Pixels, clean: Pixels, streaks: Pixels, degradation: Pixels) -> None:
+        """Add a frame to each clip."""
+        layers = {"rainy": rainy, "clean": clean, "streaks": streaks, "degradation": degradation.repeat(3, axis=2)}
+        for name, clip in self._clips.items():
+            clip.write(layers[name])
+
+
+def _clip(stack: ExitStack, path: Path, rate: Fraction, aspect: Fraction) -> Clip:
+    part = stack.enter_context(atomic_output(path))
+    return stack.enter_context(Clip(part, rate, aspect))
+
+
+def _write_streaks(path: Path, model: _ImageModel) -> None:
+    assert model.streaks is not None
+    with atomic_output(path) as part:
+        images.write_picture(part, images.Picture(model.streaks.clip(0, 1)))
+    model.streaks = None
+
+
+def _video_suffix(path: Path) -> str:
+    with path.open("rb") as file:
+        head = file.read(1024)
+    container = videos.container_of(head)
+    if container == "mov" and head[8:12] == b"qt  ":
+        return ".mov"
+    if container == "matroska" and b"webm" in head[:64]:
+        return ".webm"
+    return _VIDEO_SUFFIXES[str(container)]
+
+
+def _told(error: BaseException, order: Order) -> str:
+    """An error's text without the paths of this machine."""
+    if isinstance(error, MemoryError):
+        return "not enough memory for this file; make it smaller"
+    if isinstance(error, OSError):
+        return f"the file cannot be worked on: {error.strerror}"
+    folder = re.escape(str(Path(order["source"]).parent))
+    text = re.sub(rf"{folder}[^\s:;,)]*", "the file", str(error))
+    return re.sub(r"^the file: (?=(is|has|holds|cannot|does)\b)", "the file ", text).removeprefix("the file: ")
+
+
+def _limit_files(most: int) -> None:
+    """No file that this process writes grows beyond `most` bytes, where the system can say so."""
+    with suppress(ImportError, ValueError, OSError):
+        import resource
+        import signal
+
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+
+def main() -> None:
+    """Do orders from standard input until it ends. Arguments: engine, threads (0: all), pixels, bytes of a file."""
+    engine, threads, pixels, most = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+    _limit_files(most)
+    events = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", buffering=1)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    speaking = threading.Lock()
+
+    def say(event: Event) -> None:
+        with speaking:
+            events.write(json.dumps(event) + "\n")
+
+    worker = Worker(engine, threads or None, pixels, say)
+    orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
+
+    def listen() -> None:
+        for line in sys.stdin:
+            order = json.loads(line)
+            worker.cancel() if order["do"] == "cancel" else orders.put(order)
+        os._exit(0)
+
+    threading.Thread(target=listen, daemon=True).start()
+    while True:
+        worker.do(orders.get())
+
+
+if __name__ == "__main__":
+    main()
