@@ -215,7 +215,7 @@ def test_model_gives_back_the_type_that_it_got(model: unrain.ImageModel, photo: 
     assert from_floats.dtype == np.float32
     assert from_doubles.dtype == np.float64
     assert np.array_equal(np.asarray(image), from_bytes)
-    assert np.array_equal(from_bytes, (from_floats * 255).round().astype(np.uint8))
+    assert np.array_equal(from_bytes, np.floor(from_floats * 255 + np.float32(0.5)).astype(np.uint8))
 
 
 def test_model_keeps_transparency_and_grey(model: unrain.ImageModel, photo: Pixels) -> None:

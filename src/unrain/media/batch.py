@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from unrain.errors import EngineError, UnrainError, WeightsError
 from unrain.media.files import Job, Kind, atomic_output, remove_leftovers
 from unrain.media.manifest import Manifest, look
+from unrain.media.sequences import is_sequence
 
 _log = logging.getLogger(__name__)
 
@@ -171,7 +172,7 @@ class _Batch:
         return frames
 
     def _manifest(self, job: Job) -> Manifest | None:
-        if self._settings is None or job.root is None:
+        if self._settings is None or job.root is None or is_sequence(job.source) or is_sequence(job.target):
             return None
         with self._guard:
             if job.root not in self._manifests:
