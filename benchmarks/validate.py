@@ -31,7 +31,12 @@ def main(data: Path, graphs: list[Path]) -> None:
     """Print a table for the image models and one for the video models."""
     shipped = [weights.find(name) for name in (weights.DEFAULT_IMAGE, weights.DEFAULT_VIDEO)]
     entries = shipped + [entry_of(graph) for graph in graphs]
-    images = [(entry.name, image_cleaner(entry)) for entry in entries if entry.kind == "image"]
+    images = [
+        (f"{entry.name} {precision}" if entry.int8 else entry.name, image_cleaner(entry, precision))
+        for entry in entries
+        for precision in weights.PRECISIONS
+        if entry.kind == "image" and (precision == "fp32" or entry.int8)
+    ]
     videos = [(entry.name, video_cleaner(entry)) for entry in entries if entry.kind == "video"]
     table("image", photo_pieces(data / "val", 12, (256, 384)), images)
     table("video", film_pieces(data / "val", 8, (160, 224)), images + videos)
@@ -47,9 +52,9 @@ def entry_of(graph: Path) -> weights.Entry:
     )
 
 
-def image_cleaner(entry: weights.Entry) -> Callable[[Frames], Frames]:
+def image_cleaner(entry: weights.Entry, precision: str) -> Callable[[Frames], Frames]:
     """Each frame by itself."""
-    model = ImageModel(entry)
+    model = ImageModel(entry, precision=precision)
     return lambda frames: [model(frame) for frame in frames]
 
 
