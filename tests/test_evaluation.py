@@ -83,7 +83,7 @@ class TestRunning:
 
     def test_a_model_is_measured_on_what_it_would_write_to_a_file(self, data: Path) -> None:
         evaluation = run(data, ["rain12"], ["sapnet@1"]).evaluation
-        model = unrain.load(engine="onnxruntime")
+        model = unrain.load(engine="onnxruntime", precision="fp32")
         written = [to_uint8(model(from_uint8(rainy(number)), stages=1)) for number in range(3)]
         expected = [psnr(from_uint8(each), from_uint8(clean(n)), "rgb") for n, each in enumerate(written)]
         values = evaluation.per_item("rain12", "sapnet@1", "psnr-rgb")
@@ -98,7 +98,7 @@ class TestRunning:
 
     def test_a_model_for_pictures_takes_clips_frame_by_frame_and_one_for_videos_streams_them(self, data: Path) -> None:
         evaluation = run(data, ["nturain"], ["sapnet@1", "j4rnet"]).evaluation
-        single = to_uint8(unrain.load(engine="onnxruntime")(from_uint8(rainy(2)), stages=1))
+        single = to_uint8(unrain.load(engine="onnxruntime", precision="fp32")(from_uint8(rainy(2)), stages=1))
         frames = evaluation.per_frame("nturain", "sapnet@1", "psnr-rgb")
         assert frames["a", "2"] == pytest.approx(psnr(from_uint8(single), from_uint8(clean(2)), "rgb"))
         clip = [from_uint8(rainy(number)) for number in (1, 2)]

@@ -71,7 +71,7 @@ def test_weights_with_other_keys_or_shapes_are_refused_by_name() -> None:
 
 
 def test_there_is_no_network_of_another_name() -> None:
-    with pytest.raises(WeightsError, match="choose one of sapnet, j4rnet"):
+    with pytest.raises(WeightsError, match="choose one of sapnet, sapnet-fast, j4rnet"):
         build("unet")
 
 
