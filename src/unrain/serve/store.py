@@ -114,9 +114,10 @@ class Store:
         return self._jobs / job
 
     def sweep(self, job: str) -> None:
-        """Remove what an interrupted writer left."""
+        """Remove what an interrupted writer left; a video's finished segments, a folder, are of use to the next one."""
         for path in self.folder(job).glob(".*"):
-            path.unlink(missing_ok=True)
+            if not path.is_dir():
+                path.unlink(missing_ok=True)
 
     def save(self, job: Job) -> None:
         """Insert or update; on disk when this returns."""
