@@ -220,7 +220,7 @@ class Worker:
                 "model": model.entry.name,
                 "engine": model.engine.name,
                 "device": model.engine.device,
-                "precision": getattr(model.engine, "precision", "float32"),
+                "precision": model.choice.precision if isinstance(model, ImageModel) else "fp32",
                 "seconds": round(seconds, 2),
             },
         }
