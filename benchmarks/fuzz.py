@@ -30,8 +30,9 @@ from PIL import Image
 
 from unrain.errors import UnrainError
 from unrain.media import animations, images
-from unrain.media.files import Kind, atomic_output, kind_of
+from unrain.media.files import Kind, kind_of
 from unrain.media.metadata import Metadata
+from unrain.media.writing import atomic_output
 
 SECONDS, GIGABYTES = 10, 2.0
 PHONE = Path(__file__).parents[1] / "tests" / "golden" / "phone.heic"

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from unrain.media.files import atomic_output
 from unrain.media.videos import Clean, Keeping, rewrite
+from unrain.media.writing import atomic_output
 
 
 def quick(frames: Iterator[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:

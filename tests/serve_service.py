@@ -64,7 +64,7 @@ class Service:
 
     def wait_state(self, job: str, *states: str) -> dict[str, Any]:
         """A job when it is in one of these states."""
-        wait_for(lambda: self.job(job)["state"] in states, 60)
+        wait_for(lambda: self.job(job)["state"] in states, 60, lambda: self.job(job))
         return self.job(job)
 
     def kill(self) -> None:
@@ -96,9 +96,9 @@ def serving(data: Path, *options: object, tokens: str = "") -> Iterator[Service]
         service.stop()
 
 
-def wait_for(reached: Any, seconds: float) -> None:
-    """Until something is true; fails if it never is."""
+def wait_for(reached: Any, seconds: float, instead: Any = lambda: "") -> None:
+    """Until something is true; fails if it never is, and says what is true `instead`."""
     end = time.monotonic() + seconds
     while not reached():
-        assert time.monotonic() < end, "it did not happen in time"
+        assert time.monotonic() < end, f"it did not happen in time {instead()}"
         time.sleep(0.05)

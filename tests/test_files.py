@@ -10,7 +10,8 @@ from media_samples import clip, picture
 from PIL import Image
 
 from unrain.errors import MediaError
-from unrain.media.files import Job, Kind, atomic_output, kind_of, plan
+from unrain.media.files import Job, Kind, kind_of, plan
+from unrain.media.writing import atomic_output
 
 
 def put(path: Path, content: bytes = b"x") -> Path:

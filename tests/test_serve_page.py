@@ -196,7 +196,7 @@ def test_job_goes_on_after_the_service_was_killed(browser: Any, tmp_path: Path, 
         service.kill()
         with serving(tmp_path, "--port", service.address[1]) as again:
             (known,) = json.loads(page.evaluate("sessionStorage.getItem('unrain-jobs')"))
-            wait_for(lambda: again.job(known["id"])["done"] > 3, 60)
+            wait_for(lambda: again.job(known["id"])["done"] > 3, 60, lambda: again.job(known["id"]))
             until(page, frames)
             page.get_by_role("button", name="Remove drive.mp4").click()
             wait_for(lambda: not list((tmp_path / "jobs").iterdir()), 20)

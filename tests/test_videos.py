@@ -14,8 +14,8 @@ from media_samples import TICKS, clip, first_frame, frame_times, picture, stream
 from numpy.typing import NDArray
 
 from unrain.errors import MediaError
-from unrain.media.files import atomic_output
 from unrain.media.videos import probe, read_frames, rewrite
+from unrain.media.writing import atomic_output
 
 Array = NDArray[np.float32]
 Clean = Callable[[Iterator[Array]], Iterator[Array]]

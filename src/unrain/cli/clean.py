@@ -122,7 +122,7 @@ def _clean_stream(inputs: list[str], output: str | None, options: Options, summa
 
     from unrain.errors import UnrainError
     from unrain.inference.clean import clean_stream
-    from unrain.media.files import atomic_output
+    from unrain.media.writing import atomic_output
 
     if len(inputs) != 1:
         raise UnrainError("- stands for one file; name nothing else beside it")

@@ -97,7 +97,7 @@ def _write(path: Path, rows: Sequence[Row], settings: dict[str, object]) -> None
 
     from unrain.evaluation.downstream.table import COLUMNS
     from unrain.evaluation.provenance import provenance
-    from unrain.media.files import atomic_output
+    from unrain.media.writing import atomic_output
 
     values = {row.name: dict(zip(COLUMNS, row.values, strict=True)) for row in rows}
     with atomic_output(path) as part:

@@ -78,7 +78,7 @@ def _names(text: str) -> list[str]:
 def _write(folder: Path, outcome: Outcome, page: str) -> None:
     from unrain.evaluation import tables
     from unrain.evaluation.results import to_json
-    from unrain.media.files import atomic_output
+    from unrain.media.writing import atomic_output
 
     evaluation = outcome.evaluation
     texts = {

@@ -54,7 +54,7 @@ def write_summary(path: Path, outcomes: Sequence[Outcome], seconds: float) -> No
     import json
 
     from unrain import __version__
-    from unrain.media.files import atomic_output
+    from unrain.media.writing import atomic_output
 
     files = []
     for outcome in outcomes:

@@ -26,8 +26,9 @@ from unrain.inference.views import VideoCleaner, preview_of, write_preview
 from unrain.media import animations, batch, images, sequences
 from unrain.media.animations import Frame
 from unrain.media.batch import Listener, Outcome
-from unrain.media.files import Job, Kind, atomic_output, kind_of, plan, suffix_for
+from unrain.media.files import Job, Kind, kind_of, plan, suffix_for
 from unrain.media.remote import Staging, is_remote
+from unrain.media.writing import atomic_output
 
 
 class Cleaner:

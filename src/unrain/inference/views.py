@@ -18,10 +18,11 @@ from unrain.inference.model import VideoModel
 from unrain.inference.options import Options
 from unrain.media import images, sequences, videos
 from unrain.media.batch import Listener
-from unrain.media.files import Job, Kind, atomic_output
+from unrain.media.files import Job, Kind
 from unrain.media.memory import check_memory
 from unrain.media.videos import Keeping
 from unrain.media.videos.segments import LENGTH, fingerprint
+from unrain.media.writing import atomic_output
 
 MOMENTS = (0.1, 0.5, 0.9)
 """Where in a video a preview looks, as parts of its length."""

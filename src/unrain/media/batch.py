@@ -10,15 +10,17 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
 from unrain.errors import EngineError, UnrainError, WeightsError
-from unrain.media.files import Job, Kind, atomic_output, remove_leftovers
+from unrain.media.files import Job, Kind
 from unrain.media.manifest import Manifest, look
 from unrain.media.sequences import is_sequence
+from unrain.media.writing import atomic_output, remove_leftovers
 
 _log = logging.getLogger(__name__)
 
@@ -165,7 +167,9 @@ class _Batch:
         return Outcome(job, time.perf_counter() - start, frames)
 
     def _written(self, job: Job) -> int:
-        with atomic_output(job.target) as part:
+        # the pictures of a sequence are many files, which sequences.py writes whole or not at all
+        target = nullcontext(job.target) if is_sequence(job.target) else atomic_output(job.target)
+        with target as part:
             frames = self._work(job, part, self.listener)
         if self._delivered is not None:
             self._delivered(job)

@@ -1,35 +1,24 @@
-"""Which file is what, which output belongs to which input, and how an output appears whole or not at all.
+"""Which file is what, and which output belongs to which input.
 
-What is inside of the files is read and written in images.py and videos.py.
+What is inside of the files is read and written in images.py and videos/, and outputs appear through writing.py.
 """
 
 from __future__ import annotations
 
 import os
-import re
-import secrets
-import socket
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-import psutil
-
 from unrain.errors import MediaError
 from unrain.media import images, videos
-from unrain.media.sequences import is_sequence
 
 # containers that are read but not written, or that players open under another name
 _WRITTEN_AS = {".avi": ".mkv", ".3gp": ".mp4", ".mts": ".ts", ".m2ts": ".ts", **images.READ_ONLY_SUFFIXES}
 _CONTAINERS = {"mov": ".mp4", "matroska": ".mkv", "avi": ".mkv", "mpegts": ".ts"}
 _MEDIA_SUFFIXES = {*images.SUFFIXES, *videos.SUFFIXES, *_WRITTEN_AS}
-_HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
-_LEFTOVER = re.compile(r"\..*\.tmp-([0-9a-f]{8})-(\d+)-[0-9a-f]{6}\.\w+")
-
 
 FOLDER = ".unrain"
 """What unrain remembers of an output folder lies in this folder in it."""
@@ -72,8 +61,8 @@ def kind_of(path: Path) -> Kind:
         return Kind.IMAGE
     try:
         videos.probe(path)
-    except (MediaError, ValueError) as error:
-        if isinstance(error, MediaError) and videos.container_of(head):
+    except MediaError as error:
+        if videos.container_of(head):
             raise
         raise MediaError(f"{path}: is neither a picture nor a video that unrain can read; convert it first") from error
     return Kind.VIDEO
@@ -85,47 +74,6 @@ def suffix_for(path: Path) -> str:
         return images.suffix_of(path)
     with path.open("rb") as file:
         return _CONTAINERS[videos.container_of(file.read(1024)) or "matroska"]
-
-
-@contextmanager
-def atomic_output(path: Path) -> Iterator[Path]:
-    """Yield a hidden temporary path beside `path`, and move it there when the block ends well.
-
-    The suffix stays, so that writers choose the right format; missing folders are made. If the block raises anything,
-    the temporary file goes away, and so do the folders that were made for it, and `path` is as it was.
-
-    Raises MediaError if the folder cannot be written to, or if the block wrote nothing.
-    """
-    if is_sequence(path):
-        # its pictures are many files, which sequences.py writes whole or not at all
-        yield path
-        return
-    temporary = path.parent / f".{path.stem[:40]}.tmp-{_HOST}-{os.getpid()}-{secrets.token_hex(3)}{path.suffix}"
-    made: list[Path] = []
-    try:
-        with _blame(path):
-            _make_folders(path.parent, made)
-            temporary.open("xb").close()
-        yield temporary
-        with _blame(path):
-            _publish(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        for folder in reversed(made):
-            with suppress(OSError):
-                folder.rmdir()
-        raise
-
-
-def remove_leftovers(root: Path) -> None:
-    """Remove the temporary files below `root` that processes of this machine left behind when they were killed."""
-    for folder, _, names in os.walk(root):
-        for name in names:
-            left = _LEFTOVER.fullmatch(name)
-            if left is not None and left[1] == _HOST and not psutil.pid_exists(int(left[2])):
-                with suppress(OSError):
-                    Path(folder, name).unlink()
 
 
 def plan(inputs: Sequence[Path], output: Path | None, suffix: str = "_clean", *, overwrite: bool = False) -> list[Job]:
@@ -257,27 +205,3 @@ def _refuse_escapes(jobs: Sequence[Job], root: Path) -> None:
 
 def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))
-
-
-def _make_folders(folder: Path, made: list[Path]) -> None:
-    missing = [each for each in (folder, *folder.parents) if not each.exists()]
-    for each in reversed(missing):
-        with suppress(FileExistsError):
-            each.mkdir()
-            made.append(each)
-
-
-def _publish(temporary: Path, path: Path) -> None:
-    with temporary.open("rb+") as file:
-        if not file.read(1):
-            raise MediaError(f"{path}: nothing was written")
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-
-
-@contextmanager
-def _blame(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise MediaError(f"{path}: cannot be written: {error.strerror}; choose another output") from error

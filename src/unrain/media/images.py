@@ -158,7 +158,7 @@ def read_picture(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> Picture:
 
 
 def write_picture(path: Path, picture: Picture) -> None:
-    """Write `picture` in the format that the suffix of `path` names, straight to `path` (see `files.atomic_output`).
+    """Write `picture` in the format that the suffix of `path` names, straight to `path` (see `writing.atomic_output`).
 
     JPEG is written with full colour resolution and with quality 95, or finer where the picture's own tables were. WebP
     has quality 95, unless it was lossless, and AVIF quality 90; what these two shift in the mean of a channel is taken

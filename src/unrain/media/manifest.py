@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from unrain.errors import MediaError
 from unrain.media.files import FOLDER, Job
+from unrain.media.writing import writing
 
 FILE = "manifest.jsonl"
 
@@ -68,7 +69,7 @@ class Manifest:
         """
         name = hashlib.sha256(self._name(job).encode()).hexdigest()[:32]
         path = self._folder / "locks" / f"{name}.lock"
-        with _blame(path):
+        with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             lock = FileLock(path, timeout=-1 if wait else 0, thread_local=False)
             taken = not wait and path.exists()
@@ -92,7 +93,7 @@ class Manifest:
         """Add a line for a target that is complete; `before` is the source as it was read."""
         entry = _Entry(self._settings, self._source(job), before, look(job.target))
         line = {"target": self._name(job), **entry._asdict()}
-        with self._guard, _blame(self._folder / FILE):
+        with self._guard, writing(self._folder / FILE):
             known = any(each.settings == self._settings for each in self._entries.values())
             if not known:
                 self._append({"settings": self._settings, "mean": json.loads(self._told)})
@@ -154,11 +155,3 @@ def _is(path: Path, seen: Seen, same: bool = True) -> bool:
     with suppress(MediaError):
         return look(path).sha256 == seen.sha256
     return False
-
-
-@contextmanager
-def _blame(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise MediaError(f"{path}: cannot be written: {error.strerror or error}; choose another output") from error

@@ -9,7 +9,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -24,6 +24,7 @@ from unrain.media.videos.hdr import Mastering
 from unrain.media.videos.reading import Look, Reel, Shot, look_at
 from unrain.media.videos.rewriting import AnyShot, Pixels, Progress, Tape, clean_pieces, write_video
 from unrain.media.videos.segments import Note, Shelf, shelf
+from unrain.media.writing import writing
 
 _NUMBER = re.compile(r"%(0?)(\d*)d")
 
@@ -80,13 +81,13 @@ def rewrite(
         return write_video(moved, _look(shots, options), None, [target], clean, progress, options, keeping)
     reel = iter(shots) if shots is not None else _numbered_frames(source, look_at(source), options)
     _refuse_overwriting(shots or [], target)
-    with _blame(target):
+    with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
     with shelf(target, keeping) as found, closing(Tape(reel)) as tape:
         clean_pieces(tape, clean, found, lambda _: _Piece(found, target), progress)
         if not found.notes:
             raise MediaError(f"{source}: has no frame in the part that was asked for; choose another start or end")
-        with _blame(target):
+        with writing(target):
             _publish(found, target)
         return found.frames
 
@@ -181,11 +182,3 @@ def _refuse_overwriting(shots: Sequence[_PictureShot], target: Path) -> None:
     inputs = {os.path.realpath(shot.path) for shot in shots}
     if any(os.path.realpath(path_of(target, shot.time)) in inputs for shot in shots):
         raise MediaError(f"{target}: would overwrite the input; choose another output")
-
-
-@contextmanager
-def _blame(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise MediaError(f"{path}: cannot be written: {error.strerror}; choose another output") from error

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from unrain.errors import MediaError
-from unrain.media.files import Kind, atomic_output, kind_of
+from unrain.media.files import Kind, kind_of
 from unrain.media.images import read_picture
 from unrain.media.videos import read_frames
+from unrain.media.writing import atomic_output
 
 FIGURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 

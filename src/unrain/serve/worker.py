@@ -33,7 +33,8 @@ from unrain.inference.model import ImageModel, VideoModel
 from unrain.inference.options import Options
 from unrain.media import images, videos
 from unrain.media.batch import Outcome
-from unrain.media.files import Job, Kind, atomic_output, kind_of
+from unrain.media.files import Job, Kind, kind_of
+from unrain.media.writing import atomic_output
 from unrain.serve.clips import Clip
 
 Order = dict[str, Any]

@@ -248,6 +248,13 @@ class _Clock:
 
 def look_at(path: Path) -> Look:
     """Decode the first frame. Raises MediaError where that fails, or for what cannot be cleaned."""
+    try:
+        return _look_at(path)
+    except ValueError as error:  # side data of a kind that PyAV does not know
+        raise MediaError(f"{path}: is damaged: {error}") from error
+
+
+def _look_at(path: Path) -> Look:
     with opened(path) as container:
         stream = main_stream(container, path)
         frame = _first_frame(container, path, stream)

@@ -11,13 +11,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import psutil
+from filelock import FileLock, Timeout
 
 from unrain.errors import MediaError
+from unrain.media.writing import writing
 
 LENGTH = 240
 """Frames in a segment: what is lost at most, and what the frames that lead into it are to be small against."""
@@ -91,45 +92,40 @@ def shelf(target: Path, keeping: Keeping | None) -> Iterator[Shelf]:
     If it does not, finished segments stay where `keeping` says, unless the file itself was at fault. Raises MediaError
     if another process is at work on the same target, or the folder cannot be made.
     """
-    folder = _made(target, keeping)
-    found = Shelf(folder, keeping.frames if keeping else None, keeping.lead if keeping else 0)
-    try:
-        yield found
-    except BaseException as error:
-        if keeping is None or not found.notes or not _worth_keeping(error):
-            shutil.rmtree(folder, ignore_errors=True)
-        else:
-            (folder / _OWNER).unlink(missing_ok=True)
-        raise
-    shutil.rmtree(folder, ignore_errors=True)
+    with _claimed(target, keeping) as folder:
+        found = Shelf(folder, keeping.frames if keeping else None, keeping.lead if keeping else 0)
+        try:
+            yield found
+        except BaseException as error:
+            if keeping is None or not found.notes or not _worth_keeping(error):
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-_KEY, _OWNER = "key.json", "owner.json"
+_KEY, _LOCK = "key.json", "lock"
 
 
-def _made(target: Path, keeping: Keeping | None) -> Path:
-    try:
-        if keeping is None:
-            return Path(tempfile.mkdtemp(prefix=f".{target.stem.lstrip('.')[:40]}.", dir=target.parent))
-        folder = keeping.folder
-        if _is_alive(folder / _OWNER):
-            raise MediaError(f"{target}: another process is at work on this; wait for it")
-        if _text(folder / _KEY) != keeping.key:
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
-            _write_whole(folder / _KEY, keeping.key)
-        _write_whole(folder / _OWNER, json.dumps([os.getpid(), psutil.Process().create_time()]))
-        return folder
-    except OSError as error:
-        raise MediaError(f"{target}: cannot be written: {error.strerror}; choose another output") from error
-
-
-def _is_alive(owner: Path) -> bool:
-    """Whether the process that a folder belongs to still runs, and is not this one."""
-    with suppress(OSError, ValueError, psutil.Error):
-        number, started = json.loads(owner.read_text())
-        return bool(number != os.getpid() and abs(psutil.Process(number).create_time() - started) < 1)
-    return False
+@contextmanager
+def _claimed(target: Path, keeping: Keeping | None) -> Iterator[Path]:
+    """The folder of the segments, with none in it that are others'. The lock ends with the process, however it ends."""
+    with ExitStack() as stack:
+        with writing(target):
+            if keeping is None:
+                folder = Path(tempfile.mkdtemp(prefix=f".{target.stem.lstrip('.')[:40]}.", dir=target.parent))
+            else:
+                folder = keeping.folder
+                folder.mkdir(exist_ok=True)
+                try:
+                    stack.enter_context(FileLock(folder / _LOCK, timeout=0, thread_local=False))
+                except Timeout:
+                    raise MediaError(f"{target}: another process is at work on this; wait for it") from None
+                if _text(folder / _KEY) != keeping.key:
+                    for left in folder.iterdir():
+                        if left.name != _LOCK:
+                            left.unlink()
+                    _write_whole(folder / _KEY, keeping.key)
+        yield folder
 
 
 def _worth_keeping(error: BaseException) -> bool:
