@@ -16,7 +16,6 @@ from video_samples import film
 
 import unrain
 from unrain.errors import MediaError
-from unrain.inference.controls import blend
 from unrain.inference.model import VideoModel
 from unrain.inference.options import Options
 from unrain.inference.views import VideoCleaner, preview_of, write_preview
@@ -97,7 +96,7 @@ def model() -> VideoModel:
 def test_side_by_side_and_layers_are_videos_beside_the_result(tmp_path: Path, model: VideoModel) -> None:
     source = clip(tmp_path / "in.mp4", 3, sound=True, size=(48, 32), rotation=90, still=False)
     options = Options(side_by_side=True, layers=True)
-    (outcome,) = run([Job(source, tmp_path / "out.mp4")], VideoCleaner(model, options, blend).clean)
+    (outcome,) = run([Job(source, tmp_path / "out.mp4")], VideoCleaner(model, options).clean)
     assert outcome.error is None
     names = ["in.mp4", "out.mp4", *(f"out.mp4.{name}.mp4" for name in ("degradation", "side_by_side", "streaks"))]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
@@ -115,7 +114,7 @@ def test_side_by_side_and_layers_are_videos_beside_the_result(tmp_path: Path, mo
 
 def test_a_preview_is_one_picture_of_a_few_frames(tmp_path: Path, model: VideoModel) -> None:
     source = clip(tmp_path / "in.mp4", 20, size=(48, 32), still=False)
-    pairs = VideoCleaner(model, Options(), blend).preview(source)
+    pairs = VideoCleaner(model, Options()).preview(source)
     frames = list(read_frames(source))
     assert [np.array_equal(rainy, frames[number]) for (rainy, _), number in zip(pairs, (2, 10, 18), strict=True)]
     assert write_preview(tmp_path / "out.png", pairs) == 3

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import platform
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -26,6 +27,8 @@ AUTO = "auto"
 MOST_LOST = 0.05
 """Decibels that `auto` may give away for speed."""
 SIDE, RUNS = 192, 3
+
+_MEASURING = threading.Lock()
 
 _log = logging.getLogger(__name__)
 
@@ -71,6 +74,11 @@ def choose(entry: weights.Entry, engine: str = AUTO, precision: str = AUTO, thre
     found = candidates(entry, engine, precision)
     if len(found) == 1:
         return found[0]
+    with _MEASURING:  # two threads that measure at once would measure each other
+        return _fastest(entry, found, threads)
+
+
+def _fastest(entry: weights.Entry, found: list[Choice], threads: int | None) -> Choice:
     key = _key(entry, found, threads)
     with suppress(KeyError, TypeError, ValueError, OSError):
         choice = Choice(*json.loads(_memory().read_text(encoding="utf-8"))[key])

@@ -68,7 +68,7 @@ class Cleaner:
 
     @property
     def _video_cleaner(self) -> VideoCleaner:
-        return VideoCleaner(self.video_model, self._options, self._blend)
+        return VideoCleaner(self.video_model, self._options, self._mask)
 
     def _preview(self, job: Job, kind: Kind, part: Path, listener: Listener) -> int:
         listener.started(job, kind, None)

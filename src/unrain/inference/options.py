@@ -19,7 +19,7 @@ AnyPath = str | PathLike[str]
 
 @dataclass(frozen=True)
 class Options:
-    """How files are cleaned. All but `engine`, `precision`, `threads` and `memory` change what is to come out.
+    """How files are cleaned. `engine` and `precision` change a result by little, `threads` by nothing that one sees.
 
     memory: bytes that one photo may take; larger ones are cleaned in tiles. stages: of the image model; None for its
     own. strength: 0 (as it was) to 1 (as the network has it). mask: a picture of the size of what is cleaned, white
@@ -53,7 +53,7 @@ class Options:
         """All that a result depends on besides its source, as a manifest remembers it."""
         return {
             "unrain": __version__,
-            "models": [weights.find(name).sha256 for name in (weights.DEFAULT_IMAGE, weights.DEFAULT_VIDEO)],
+            "models": [_hashes(weights.find(name)) for name in (weights.DEFAULT_IMAGE, weights.DEFAULT_VIDEO)],
             "engine": self.engine,
             "precision": self.precision,
             "stages": self.stages,
@@ -65,3 +65,7 @@ class Options:
             "strip_metadata": self.strip_metadata,
             "video": repr(self.video),
         }
+
+
+def _hashes(entry: weights.Entry) -> list[str]:
+    return [entry.sha256, *([entry.int8.sha256] if entry.int8 else [])]

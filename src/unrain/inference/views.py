@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -12,9 +12,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from unrain.errors import MediaError
+from unrain.inference.controls import Plane, blend
 from unrain.inference.frames import LEAD, WARM_UP
 from unrain.inference.layout import Pixels
-from unrain.inference.model import VideoModel
+from unrain.inference.model import Layers, VideoModel
 from unrain.inference.options import Options
 from unrain.media import images, sequences, videos
 from unrain.media.batch import Listener
@@ -24,6 +25,8 @@ from unrain.media.videos import Keeping
 from unrain.media.videos.segments import LENGTH, fingerprint
 from unrain.media.writing import atomic_output
 
+LAYERS = ("streaks", "degradation")
+"""What else is known of a cleaned frame, in the order of `shown`."""
 MOMENTS = (0.1, 0.5, 0.9)
 """Where in a video a preview looks, as parts of its length."""
 _WIDEST = 1000
@@ -34,11 +37,11 @@ _GREY = (128, 128, 128)
 class VideoCleaner:
     """Cleans videos with one model, and writes the further views that were asked for.
 
-    blend: makes of a rainy and a clean frame, `(H, W, 3)`, the one that is written; see `controls.blend`.
+    mask: the one that the options name, `(H, W)`; see `controls.blend`.
     """
 
-    def __init__(self, model: VideoModel, options: Options, blend: Callable[[Pixels, Pixels], Pixels]) -> None:
-        self._model, self._options, self._blend = model, options, blend
+    def __init__(self, model: VideoModel, options: Options, mask: Plane | None = None) -> None:
+        self._model, self._options, self._mask = model, options, mask
 
     def clean(self, job: Job, part: Path, listener: Listener) -> int:
         """Clean a video into `part`, and each view beside `job.target`; returns the number of frames.
@@ -91,20 +94,20 @@ class VideoCleaner:
 
     def _views_of(self, target: Path) -> list[Path]:
         names = ["side_by_side"] if self._options.side_by_side else []
-        names += ["streaks", "degradation"] if self._options.layers else []
+        names += LAYERS if self._options.layers else []
         return [target.with_name(f"{target.name}.{name}{target.suffix}") for name in names]
 
     def _frames(self, frames: Iterator[Pixels]) -> Iterator[Pixels]:
-        for _, clean, _ in self._results(frames):
+        for _, clean, _ in self.results(frames):
             yield clean
 
     def _tuples(self, frames: Iterator[Pixels]) -> Iterator[tuple[Pixels, ...]]:
-        for rainy, clean, layers in self._results(frames):
+        for rainy, clean, layers in self.results(frames):
             beside = [np.concatenate([rainy, clean], axis=1)] if self._options.side_by_side else []
             yield clean, *beside, *layers
 
-    def _results(self, frames: Iterator[Pixels]) -> Iterator[tuple[Pixels, Pixels, tuple[Pixels, ...]]]:
-        """Each frame as it was, as it is to be, and its layers if these are wanted."""
+    def results(self, frames: Iterator[Pixels]) -> Iterator[tuple[Pixels, Pixels, tuple[Pixels, ...]]]:
+        """Each frame as it was, as it is to be, and its `LAYERS` as they are shown, if these are wanted."""
         waiting: deque[Pixels] = deque()
 
         def watched() -> Iterator[Pixels]:
@@ -118,16 +121,22 @@ class VideoCleaner:
                 yield rainy, self._blend(rainy, clean), ()
             return
         for clean, layers in self._model.stream(watched(), layers=True):
-            assert layers.degradation is not None
             rainy = waiting.popleft()
-            # S is shown where it adds light, as a video has no negative values
-            shown = (layers.streaks.clip(0, 1), np.repeat(layers.degradation.clip(0, 1), 3, axis=2))
-            yield rainy, self._blend(rainy, clean), shown
+            yield rainy, self._blend(rainy, clean), shown(layers)
+
+    def _blend(self, rainy: Pixels, clean: Pixels) -> Pixels:
+        return blend(rainy, clean, self._options.strength, self._mask)
 
     def _keeping(self, job: Job, first: Path) -> Keeping:
         engine, settings = self._model.engine, json.dumps(self._options.settings())
         key = fingerprint(first, [engine.name, engine.device, job.target.name, settings])
         return Keeping(job.target.parent / f".{job.target.name}.unrain", key, LENGTH, LEAD)
+
+
+def shown(layers: Layers) -> tuple[Pixels, Pixels]:
+    """The `LAYERS` of a frame as pictures `(H, W, 3)`: S where it adds light, as none has negative values, and α."""
+    assert layers.degradation is not None
+    return layers.streaks.clip(0, 1), np.repeat(layers.degradation.clip(0, 1), 3, axis=2)
 
 
 def preview_of(target: Path) -> Path:

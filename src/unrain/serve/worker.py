@@ -14,10 +14,8 @@ import re
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -28,9 +26,10 @@ from PIL import UnidentifiedImageError
 from unrain import weights
 from unrain.errors import MediaError, UnrainError
 from unrain.inference.clean import Cleaner
-from unrain.inference.layout import Pixels
-from unrain.inference.model import ImageModel, VideoModel
+from unrain.inference.layout import AnyPixels, Pixels, as_float
+from unrain.inference.model import ImageModel, Layers, VideoModel
 from unrain.inference.options import Options
+from unrain.inference.views import LAYERS, VideoCleaner, shown
 from unrain.media import images, videos
 from unrain.media.batch import Outcome
 from unrain.media.files import Job, Kind, kind_of
@@ -51,51 +50,31 @@ class Cancelled(Exception):
 
 
 class _ImageModel(ImageModel):
-    """An image model that can hold back, and remembers what it took out."""
+    """An image model that remembers what it took out, if somebody wants that."""
 
-    strength = 1.0
-    streaks: Pixels | None = None
     keeps_streaks = False
+    streaks: Pixels | None = None
 
-    def clean_pixels(self, rainy: Pixels, *args: Any, **options: Any) -> Pixels:
-        """See `ImageModel`; the result is mixed with the input as `strength` says."""
-        clean = _mixed(rainy, super().clean_pixels(rainy, *args, **options), self.strength)
-        self.streaks = rainy - clean if self.keeps_streaks else None
+    def clean_pixels(self, rainy: AnyPixels, count: int | None = None) -> AnyPixels:
+        """See `ImageModel`."""
+        clean = super().clean_pixels(rainy, count)
+        self.streaks = as_float(rainy) - as_float(clean) if self.keeps_streaks else None
         return clean
 
 
 class _VideoModel(VideoModel):
-    """A video model that can hold back, and hands its layers to somebody on the way."""
+    """A video model that hands its layers to somebody on the way, if somebody wants them."""
 
-    strength = 1.0
-    on_layers: Callable[[Pixels, Pixels, Pixels, Pixels], None] | None = None
+    on_layers: Callable[[Layers], None] | None = None
 
-    def stream(self, pictures: Iterable[Any], **_: Any) -> Iterator[Any]:
-        """See `VideoModel`; the same, mixed with the input as `strength` says."""
-        if self.strength == 1 and self.on_layers is None:
-            yield from super().stream(pictures)
+    def stream(self, pictures: Iterable[Any], **options: Any) -> Iterator[Any]:
+        """See `VideoModel`."""
+        if self.on_layers is None or options:
+            yield from super().stream(pictures, **options)
             return
-        seen: deque[Pixels] = deque()
-        if self.on_layers is None:
-            for clean in super().stream(_remembered(pictures, seen)):
-                yield _mixed(seen.popleft(), clean, self.strength)
-            return
-        for clean, layers in super().stream(_remembered(pictures, seen), layers=True):
-            rainy = seen.popleft()
-            mixed = _mixed(rainy, clean, self.strength)
-            assert layers.degradation is not None
-            self.on_layers(rainy, mixed, layers.streaks, layers.degradation)
-            yield mixed
-
-
-def _mixed(rainy: Pixels, clean: Pixels, strength: float) -> Pixels:
-    return clean if strength == 1 else rainy + np.float32(strength) * (clean - rainy)
-
-
-def _remembered(pictures: Iterable[Any], seen: deque[Any]) -> Iterator[Any]:
-    for picture in pictures:
-        seen.append(picture)
-        yield picture
+        for clean, layers in super().stream(pictures, layers=True):
+            self.on_layers(layers)
+            yield clean
 
 
 class Worker:
@@ -152,7 +131,7 @@ class Worker:
 
     def load(self, order: Order) -> Event:
         """Load the image model, so that the first photo need not wait; tell its seconds per megapixel and stage."""
-        model = self._image_model(order["model"], {})
+        model = self._image_model(order["model"])
         picture = np.full((*_TRIAL, 3), 0.5, np.float32)
         model.clean_pixels(picture, 1)
         start = time.perf_counter()
@@ -163,20 +142,23 @@ class Worker:
         """Clean `source` into `target`, as the command line does, and with `layers` write these beside it."""
         source, target, options = Path(order["source"]), Path(order["target"]), order["options"]
         start = time.perf_counter()
-        limit = self._pixels / 1e6
-        cleaner = Cleaner(Options(self._engine, self._threads, stages=options.get("stages"), max_megapixels=limit))
+        limit, strength = self._pixels / 1e6, options["strength"]
+        cleaner = Cleaner(Options(stages=options.get("stages"), strength=strength, max_megapixels=limit))
         listener = _Listener(self._say, self._stop, order.get("most_frames"))
         model: _ImageModel | _VideoModel
         with ExitStack() as stack, atomic_output(target) as part:
             if order["kind"] == "image":
-                model = cleaner.image_model = self._image_model(options["model"], options)
+                model = cleaner.image_model = self._image_model(options["model"])
+                model.keeps_streaks = options["layers"]
             else:
-                model = cleaner.video_model = self._video_model(options["model"], options)
-                if options.get("layers"):
-                    model.on_layers = _Layers(stack, videos.probe(source), target.parent).write
+                model = cleaner.video_model = self._video_model(options["model"])
+                if options["layers"]:
+                    clips = _clips(stack, videos.probe(source), target.parent, ("streaks", "degradation"))
+                    model.on_layers = lambda layers: _show(clips, shown(layers))
             frames = cleaner.clean(Job(source, target), part, listener)
         if isinstance(model, _ImageModel) and model.streaks is not None:
-            _write_streaks(target.with_name("streaks.jpg"), model)
+            _write_streaks(target.with_name("streaks.jpg"), model.streaks * np.float32(strength))
+            model.streaks = None
         return self._ran(model, frames, time.perf_counter() - start)
 
     def preview(self, order: Order) -> Event:
@@ -186,11 +168,14 @@ class Worker:
         count = min(info.frames or 10**9, math.ceil(info.rate))
         self._say({"event": "started", "total": count})
         frames = 0
-        model = self._video_model(order["options"]["model"], order["options"])
+        model = self._video_model(order["options"]["model"])
+        options = Options(strength=order["options"]["strength"], layers=True)
         start = time.perf_counter()
         with ExitStack() as stack:
-            model.on_layers = _Layers(stack, info, folder, "preview-").write
-            for _ in model.stream(islice(videos.read_frames(source), count)):
+            clips = _clips(stack, info, folder, [f"preview-{name}" for name in ("rainy", "clean", *LAYERS)])
+            pictures = islice(videos.read_frames(source), count)
+            for rainy, clean, layers in VideoCleaner(model, options).results(pictures):
+                _show(clips, (rainy, clean, *layers))
                 frames += 1
                 if self._stop.is_set():
                     raise Cancelled
@@ -199,18 +184,17 @@ class Worker:
                     break
         return self._ran(model, frames, time.perf_counter() - start)
 
-    def _image_model(self, name: str, options: Order) -> _ImageModel:
+    def _image_model(self, name: str) -> _ImageModel:
         model = self._models.get(name) or _ImageModel(weights.find(name), self._engine, self._threads)
         assert isinstance(model, _ImageModel)
-        model.strength, model.keeps_streaks = options.get("strength", 1.0), options.get("layers", False)
         model.streaks = None
         self._models[name] = model
         return model
 
-    def _video_model(self, name: str, options: Order) -> _VideoModel:
+    def _video_model(self, name: str) -> _VideoModel:
         model = self._models.get(name) or _VideoModel(weights.find(name), self._engine, self._threads)
         assert isinstance(model, _VideoModel)
-        model.strength, model.on_layers = options.get("strength", 1.0), None
+        model.on_layers = None
         self._models[name] = model
         return model
 
@@ -255,32 +239,23 @@ class _Listener:
         """See `Listener`."""
 
 
-class _Layers:
-    """The four clips of a preview, or the two of a whole video (`rainy` and `clean` exist as files then)."""
-
-    def __init__(self, stack: ExitStack, info: videos.VideoInfo, folder: Path, prefix: str = "") -> None:
-        rate, turned = info.rate.limit_denominator(10_000), info.rotation % 180 != 0
-        aspect = 1 / info.sample_aspect if turned else info.sample_aspect
-        names = ("rainy", "clean", "streaks", "degradation") if prefix else ("streaks", "degradation")
-        self._clips = {name: _clip(stack, folder / f"{prefix}{name}.mp4", rate, aspect) for name in names}
-
-    def write(self, rainy: Pixels, clean: Pixels, streaks: Pixels, degradation: Pixels) -> None:
-        """Add a frame to each clip."""
-        layers = {"rainy": rainy, "clean": clean, "streaks": streaks, "degradation": degradation.repeat(3, axis=2)}
-        for name, clip in self._clips.items():
-            clip.write(layers[name])
+def _clips(stack: ExitStack, info: videos.VideoInfo, folder: Path, names: Sequence[str]) -> list[Clip]:
+    """Clips that appear when the stack ends well."""
+    rate, turned = info.rate.limit_denominator(10_000), info.rotation % 180 != 0
+    aspect = 1 / info.sample_aspect if turned else info.sample_aspect
+    parts = [stack.enter_context(atomic_output(folder / f"{name}.mp4")) for name in names]
+    return [stack.enter_context(Clip(part, rate, aspect)) for part in parts]
 
 
-def _clip(stack: ExitStack, path: Path, rate: Fraction, aspect: Fraction) -> Clip:
-    part = stack.enter_context(atomic_output(path))
-    return stack.enter_context(Clip(part, rate, aspect))
+def _show(clips: Sequence[Clip], pictures: Sequence[Pixels]) -> None:
+    """Add a frame to each clip."""
+    for clip, picture in zip(clips, pictures, strict=True):
+        clip.write(picture)
 
 
-def _write_streaks(path: Path, model: _ImageModel) -> None:
-    assert model.streaks is not None
+def _write_streaks(path: Path, streaks: Pixels) -> None:
     with atomic_output(path) as part:
-        images.write_picture(part, images.Picture(model.streaks.clip(0, 1)))
-    model.streaks = None
+        images.write_picture(part, images.Picture(streaks.clip(0, 1)))
 
 
 def _video_suffix(path: Path) -> str:
