@@ -18,7 +18,7 @@ import unrain
 from unrain import weights
 from unrain.errors import EngineError, UnrainError, WeightsError
 from unrain.evaluation.metrics import psnr
-from unrain.inference import engines, frames, pictures
+from unrain.inference import engines, pictures, recurrence
 from unrain.inference.frames import CutDetector, look_ahead, run_frames
 from unrain.inference.motion import motion
 from unrain.media.memory import check_memory
@@ -65,16 +65,18 @@ def test_engine_runs_stages_as_the_network_does(photo: Pixels, engine: str, crop
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_engine_runs_frames_with_memory_as_the_network_does(clip: list[Pixels], engine: str) -> None:
-    graph = weights.find("j4rnet").graph()
-    network = read_network(graph)
+    entry = weights.find("j4rnet")
+    network, front = read_network(entry.graph()), read_network(weights.find("sapnet").graph())
     assert isinstance(network, J4RNet)
+    assert isinstance(front, SAPNet)
+    network.front, network.stages = front.stage, 3
     with torch.inference_mode():
         moved = [torch.zeros(1, 2, *clip[0].shape[:2])]
         moved += [torch.from_numpy(motion(*pair))[None] for pair in pairwise(clip)]
         pictures = torch.stack([to_tensor(frame) for frame in clip], dim=1)
         expected = network.eval()(pictures, motion=torch.stack(moved, dim=1))
-    runner = engines.create(graph, frames.LAYERS, engine)
-    results = list(run_frames(runner, clip, warm_up=0))
+    cleaner = recurrence.opened(entry, engine, precision="fp32", outputs=recurrence.LAYERS)
+    results = list(run_frames(cleaner, clip, warm_up=0))
     for result, truth in zip(results, expected, strict=True):
         assert result.streaks is not None
         assert result.degradation is not None
@@ -93,8 +95,7 @@ def test_streaming_frame_by_frame_equals_the_clip_at_once(clip: list[Pixels]) ->
 
 
 def test_first_frame_is_warmed_up_by_the_reflected_frames_ahead(clip: list[Pixels]) -> None:
-    graph = weights.find("j4rnet").graph()
-    runner = engines.create(graph, frames.BACKGROUND, "onnxruntime")
+    runner = recurrence.opened(weights.find("j4rnet"), "onnxruntime")
     warmed = list(run_frames(runner, clip, warm_up=3))
     reflected = [clip[3], clip[2], clip[1], *clip]
     by_hand = list(run_frames(runner, reflected, warm_up=0))[3:]
@@ -103,8 +104,7 @@ def test_first_frame_is_warmed_up_by_the_reflected_frames_ahead(clip: list[Pixel
 
 
 def test_scene_cut_resets_the_memory(clip: list[Pixels]) -> None:
-    graph = weights.find("j4rnet").graph()
-    runner = engines.create(graph, frames.BACKGROUND, "onnxruntime")
+    runner = recurrence.opened(weights.find("j4rnet"), "onnxruntime")
     other: list[Pixels] = [(1 - frame).astype(np.float32) for frame in clip]
     both = list(run_frames(runner, clip + other))
     alone = list(run_frames(runner, clip)) + list(run_frames(runner, other))
@@ -149,7 +149,7 @@ def test_a_dark_cut_is_a_cut(shared: Path) -> None:
 
 
 def backgrounds(film: list[Pixels]) -> list[Pixels]:
-    runner = engines.create(weights.find("j4rnet").graph(), frames.BACKGROUND, "onnxruntime", 1)
+    runner = recurrence.opened(weights.find("j4rnet"), "onnxruntime", 1)
     return [result.background for result in run_frames(runner, [frame[:24, :32] for frame in film], warm_up=1)]
 
 

@@ -159,10 +159,10 @@ def test_j4rnet_in_two_parts_with_memory_is_j4rnet_in_one() -> None:
 def test_j4rnet_over_sapnet_begins_with_what_sapnet_gives() -> None:
     torch.manual_seed(0)
     network, clip = J4RNet(stages=2).eval(), torch.rand(1, 2, 3, 16, 20)
-    assert network.step.first is not None
+    assert network.front is not None
     with torch.inference_mode():
         outputs = network(clip)
-        alone = [clean(network.step.first, frame, stages=2)[-1] for frame in clip.unbind(dim=1)]
+        alone = [clean(network.front, frame, stages=2)[-1] for frame in clip.unbind(dim=1)]
     # Of the background before, which is black at first, it takes one part in 21.
     part = 1 / (1 + math.exp(3))
     torch.testing.assert_close(outputs[0].background, (1 - part) * alone[0])

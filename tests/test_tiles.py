@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 
 from unrain import weights
 from unrain.evaluation.metrics import psnr
-from unrain.inference import tiles
+from unrain.inference import recurrence, tiles
+from unrain.inference.frames import run_frames
 from unrain.inference.layout import as_float, as_type
 from unrain.inference.pictures import PictureCleaner, opened
 from unrain.media.images import read_picture, to_uint8
@@ -86,6 +88,19 @@ def test_tiled_equals_whole_to_60_decibels(
     whole, _ = cleaner.clean_piece(as_float(picture), 3, means)
     tiled = cleaner.clean(picture.astype(np.float32) / np.float32(255), 3, memory=side**2 * cleaner.memory)
     assert decibels(tiled, whole.clip(0, 1)) > 60
+
+
+@settings(max_examples=2, deadline=None)
+@given(st.integers(-9, 9), st.integers(-9, 9), st.integers(150, 200))
+def test_frames_in_tiles_equal_whole_ones_to_60_decibels(
+    scene: NDArray[np.float32], down: int, right: int, side: int
+) -> None:
+    """Also where the camera moves, so that tiles need what others remember."""
+    clip = [scene[60 + down * time :, 60 + right * time :][:200, :260] for time in range(4)]
+    whole = recurrence.opened(weights.find("j4rnet"), "openvino", precision="fp32")
+    tiled = replace(whole, budget=side**2 * whole.memory)
+    for one, other in zip(run_frames(whole, clip, 1), run_frames(tiled, clip, 1), strict=True):
+        assert decibels(other.background.clip(0, 1), one.background.clip(0, 1)) > 60
 
 
 def test_sampled_means_serve_as_well_as_those_of_the_whole(

@@ -139,16 +139,16 @@ def test_recipe_that_looks_at_pictures_asks_for_what_it_looks_with(tmp_path: Pat
 def test_run_begins_from_a_graph_and_leaves_frozen_parts_as_they_are(tmp_path: Path, training_folder: Path) -> None:
     start = tmp_path / "sapnet.onnx"
     export(build("sapnet"), start)
-    text = J4RNET_OVER_SAPNET.replace("[mixture]", 'frozen = ["step.first"]\n[mixture]')
-    last = loop.train(write(tmp_path, text), training_folder, tmp_path / "run", Setting(start=start))
+    text = J4RNET_OVER_SAPNET.replace("[mixture]", 'frozen = ["front"]\n[mixture]')
+    last = loop.train(write(tmp_path, text), training_folder, tmp_path / "run", Setting(start=(start,)))
     first = read_network(start).state_dict()
     trained = averaged_network(last).state_dict()
-    assert all(torch.equal(trained[f"step.first.{name.removeprefix('stage.')}"], first[name]) for name in first)
+    assert all(torch.equal(trained[f"front.{name.removeprefix('stage.')}"], first[name]) for name in first)
     assert not torch.equal(trained["step.joint.conv.weight"], torch.zeros(3, 64, 3, 3))
     with pytest.raises(RecipeError, match="trains a J4RNet; this is a SAPNet"):
-        loop.train(write(tmp_path, J4RNET), training_folder, tmp_path / "other", Setting(start=start))
-    with pytest.raises(RecipeError, match=r"no part step\.second"):
-        write(tmp_path, text.replace("step.first", "step.second"))
+        loop.train(write(tmp_path, J4RNET), training_folder, tmp_path / "other", Setting(start=(start,)))
+    with pytest.raises(RecipeError, match="no part back"):
+        write(tmp_path, text.replace("front", "back"))
 
 
 def test_bfloat16_trains_to_nearly_the_same_loss(tmp_path: Path, training_folder: Path) -> None:

@@ -17,7 +17,7 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's checkpoint.")] = False,
     start: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(help="Weights to begin with, .onnx or .safetensors.", show_default="random weights"),
     ] = None,
     features: Annotated[
@@ -74,7 +74,7 @@ def train(
     folder = output or Path("runs") / recipe.stem
     setting = Setting(
         device=device,
-        start=start,
+        start=tuple(start or ()),
         features=vgg16(features) if features else None,
         backbone=resnet101(backbone) if backbone else None,
         validation=validation,

@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import importlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,11 +21,12 @@ from unrain import weights
 from unrain.errors import MediaError, UnrainError, WeightsError
 from unrain.evaluation.suites import Suite
 from unrain.evaluation.suites.copies import Frame, Item, same_key
-from unrain.inference import engines, frames, pictures
+from unrain.inference import frames, pictures, recurrence
 from unrain.inference.engines import Engine
+from unrain.inference.layout import Pixels
 from unrain.inference.pictures import PictureCleaner
-from unrain.media.images import SUFFIXES, from_uint8, read_picture, to_uint8
-from unrain.media.memory import check_memory
+from unrain.inference.recurrence import FrameCleaner
+from unrain.media.images import SUFFIXES, read_picture, to_uint8
 
 Bytes = NDArray[np.uint8]
 Result = Bytes | UnrainError
@@ -109,10 +111,10 @@ class VideoMethod:
 
     timed = True
 
-    def __init__(self, label: str, engine: Engine, memory: float, about: Mapping[str, Any]) -> None:
+    def __init__(self, label: str, cleaner: FrameCleaner, about: Mapping[str, Any]) -> None:
         self.label = label
-        self.about: Mapping[str, Any] = {"kind": "network for videos", **about, **_runs_on(engine)}
-        self._engine, self._memory = engine, memory
+        self.about: Mapping[str, Any] = {"kind": "network for videos", **about, **_runs_on(cleaner.engine)}
+        self._cleaner = cleaner
 
     def refusal(self, suite: Suite) -> str | None:
         """A photo has no frames before it that could be remembered."""
@@ -122,8 +124,8 @@ class VideoMethod:
 
     def clean(self, suite: Suite, item: Item, pictures: Iterable[Bytes]) -> Iterator[Result]:
         """See `Method.clean`."""
-        check_memory(self._memory, item.size[1], item.size[0])
-        for result in frames.run_frames(self._engine, map(from_uint8, pictures)):
+        self._cleaner.check(item.size[1], item.size[0])
+        for result in frames.run_frames(self._cleaner, pictures):
             try:
                 yield to_uint8(result.background)
             except MediaError as error:
@@ -235,24 +237,21 @@ def _entry(graph: Path) -> weights.Entry:
     """A step graph outside of the catalog, with the memory and stages of the shipped one of its kind."""
     content = graph.read_bytes()
     # A graph holds the names of its outputs as plain text; reading them so needs no library.
-    wanted = {"j4rnet": frames.BACKGROUND, **pictures.RESULTS}
+    wanted = {"j4rnet": recurrence.BACKGROUND, **pictures.RESULTS}
     network = next((name for name in wanted if all(output.encode() in content for output in wanted[name])), None)
     if network is None:
         raise WeightsError(f"{graph}: is not a step graph of unrain; make one with unrain export")
     like = weights.find(weights.DEFAULT_VIDEO if network == "j4rnet" else weights.DEFAULT_IMAGE)
     digest = hashlib.sha256(content).hexdigest()
-    return weights.Entry(
-        graph.stem, like.kind, network, str(graph.absolute()), digest, like.stages, like.memory, like.summary, {}
-    )
+    file = str(graph.absolute())
+    return replace(like, name=graph.stem, network=network, file=file, sha256=digest, details={}, int8=None)
 
 
 def _graph(label: str, entry: weights.Entry, count: int | None, engine: str, threads: int | None) -> Method:
     about = {"network": entry.name, "file": str(entry.graph()), "sha256": entry.sha256}
     if entry.kind == "video":
         _refuse_stages(label, count)
-        return VideoMethod(
-            label, engines.create(entry.graph(), frames.BACKGROUND, engine, threads), entry.memory, about
-        )
+        return VideoMethod(label, recurrence.opened(entry, engine, threads, "fp32"), about)
     return ImageMethod(label, pictures.opened(entry, engine, threads), count or entry.stages, about)
 
 
@@ -263,6 +262,7 @@ def _checkpoint(label: str, path: Path, count: int | None, threads: int | None) 
 
         from unrain.inference.engines.torch import TorchEngine
         from unrain.networks.graphs import SIGNATURES, graph_of
+        from unrain.networks.j4rnet import J4RNet
     except ImportError:
         raise UnrainError(f"{path}: a checkpoint needs PyTorch; try: pip install 'unrain[train]'") from None
     if threads:
@@ -273,15 +273,36 @@ def _checkpoint(label: str, path: Path, count: int | None, threads: int | None) 
     like = weights.find(weights.DEFAULT_VIDEO if "memory" in signature.inputs else weights.DEFAULT_IMAGE)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     about = {"network": name, "weights": "published" if published else "trained", "file": str(path), "sha256": digest}
-    if like.kind == "video":
+    if isinstance(network, J4RNet):
         _refuse_stages(label, count)
-        return VideoMethod(label, TorchEngine(graph.eval(), signature, frames.BACKGROUND, 1), like.memory, about)
+        step = TorchEngine(graph.eval(), signature, recurrence.BACKGROUND, 1)
+        return VideoMethod(label, FrameCleaner(step, _front(network), like.memory), about)
+    cleaner = _picture_cleaner(network)
+    return ImageMethod(label, cleaner, count or (PUBLISHED_STAGES if published else like.stages), about)
+
+
+def _picture_cleaner(network: Any) -> PictureCleaner:
+    from unrain.inference.engines.torch import TorchEngine
+    from unrain.networks.graphs import SIGNATURES, graph_of
+
+    name, graph = graph_of(network)
 
     def open_engine(steps: int) -> Engine:
-        return TorchEngine(graph.eval(), signature, pictures.RESULTS[name], steps)
+        return TorchEngine(graph.eval(), SIGNATURES[name], pictures.RESULTS[name], steps)
 
-    cleaner = PictureCleaner(open_engine, name, like.memory)
-    return ImageMethod(label, cleaner, count or (PUBLISHED_STAGES if published else like.stages), about)
+    return PictureCleaner(open_engine, name, weights.find(weights.DEFAULT_IMAGE).memory)
+
+
+def _front(network: Any) -> Callable[[Pixels], Pixels]:
+    """What helps a J4R-Net, if anything does."""
+    from unrain.networks.sapnet import SAPNet
+
+    if network.front is None:
+        return lambda frame: frame
+    helper = SAPNet()
+    helper.stage = network.front
+    cleaner = _picture_cleaner(helper)
+    return lambda frame: cleaner.estimate(frame, network.stages)
 
 
 def _read_checkpoint(path: Path) -> tuple[Any, bool]:

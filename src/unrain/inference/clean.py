@@ -47,7 +47,9 @@ class Cleaner:
     @cached_property
     def video_model(self) -> VideoModel:
         """The shipped video model."""
-        return VideoModel(weights.find(weights.DEFAULT_VIDEO), self._options.engine, self._options.threads)
+        options = self._options
+        entry = weights.find(weights.DEFAULT_VIDEO)
+        return VideoModel(entry, options.engine, options.threads, options.precision, options.memory)
 
     @cached_property
     def _mask(self) -> NDArray[np.float32] | None:

@@ -7,20 +7,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unrain.errors import UnrainError
-from unrain.inference.engines import Arrays, Engine
-from unrain.inference.layout import Pixels, to_pixels, to_planes
-from unrain.inference.motion import motion
+from unrain.inference.layout import AnyPixels, Pixels
+from unrain.inference.recurrence import CleanFrame, FrameCleaner, Past, Seen
 
-BACKGROUND = ("background", "memory_next")
-LAYERS = ("background", "streaks", "degradation", "memory_next")
-STATE = 67
-"""Channels of the memory."""
+Frame = TypeVar("Frame")
+
 WARM_UP = 4
 """How many frames ahead are run backwards through the memory where there is no past."""
 LEAD = 4
@@ -31,26 +28,8 @@ CUT_CHANGE, CUT_LIKENESS = 0.15, 0.65
 """A cut changes the frame by more than this part of its brightness, and leaves less than this correlation."""
 
 
-class CleanFrame(NamedTuple):
-    """One frame's result, `(H, W, 3)` in [0, 1] but not clipped; the layers are None if the engine leaves them out.
-
-    degradation is the map α, `(H, W, 1)`.
-    """
-
-    background: Pixels
-    streaks: Pixels | None
-    degradation: Pixels | None
-
-
-class Past(NamedTuple):
-    """The frame before, `(H, W, 3)` as it came in, and the memory `(1, 67, H, W)` that it left."""
-
-    frame: Pixels
-    memory: NDArray[np.float32]
-
-
-def run_frames(engine: Engine, frames: Iterable[Pixels], warm_up: int = WARM_UP) -> Iterator[CleanFrame]:
-    """Clean frames `(H, W, 3)` RGB in [0, 1], one result per frame, in order.
+def run_frames(cleaner: FrameCleaner, frames: Iterable[AnyPixels], warm_up: int = WARM_UP) -> Iterator[CleanFrame]:
+    """Clean frames `(H, W, 3)` of uint8, uint16, or float32 in [0, 1], one result per frame, in order.
 
     Holds `warm_up` frames ahead and no more, however long the video is. A frame that is the same as the one before gets
     the same result and leaves the memory alone, to which rain that stands still would look like scene. Raises
@@ -59,21 +38,20 @@ def run_frames(engine: Engine, frames: Iterable[Pixels], warm_up: int = WARM_UP)
     cuts = CutDetector()
     past: Past | None = None
     result: CleanFrame | None = None
-    for frame, ahead in look_ahead(frames, warm_up):
-        if past is not None and past.frame.shape != frame.shape:
-            sizes = [f"{seen.shape[1]} x {seen.shape[0]}" for seen in (frame, past.frame)]
+    for frame, ahead in look_ahead(map(cleaner.see, frames), warm_up):
+        if past is not None and past.frame.pixels.shape != frame.pixels.shape:
+            sizes = [f"{seen.pixels.shape[1]} x {seen.pixels.shape[0]}" for seen in (frame, past.frame)]
             raise UnrainError(f"a frame of the size {sizes[0]} follows frames of the size {sizes[1]}")
-        if past is None or result is None or not np.array_equal(frame, past.frame):
-            if cuts.starts_scene(frame) or past is None:
-                past = _imagined_past(engine, frame, ahead)
-            results = _step(engine, frame, past)
-            past, result = Past(frame, results["memory_next"]), _result(results)
+        if past is None or result is None or not np.array_equal(frame.pixels, past.frame.pixels):
+            if cuts.starts_scene(frame.floats) or past is None:
+                past = _imagined_past(cleaner, frame, ahead)
+            result, past = cleaner.clean(frame, past)
         yield result
 
 
-def look_ahead(frames: Iterable[Pixels], count: int) -> Iterator[tuple[Pixels, list[Pixels]]]:
+def look_ahead(frames: Iterable[Frame], count: int) -> Iterator[tuple[Frame, list[Frame]]]:
     """Each frame with up to `count` frames that follow it; at the end there are fewer."""
-    window: deque[Pixels] = deque()
+    window: deque[Frame] = deque()
     for frame in frames:
         window.append(frame)
         if len(window) > count:
@@ -82,29 +60,19 @@ def look_ahead(frames: Iterable[Pixels], count: int) -> Iterator[tuple[Pixels, l
         yield window.popleft(), list(window)
 
 
-def _imagined_past(engine: Engine, frame: Pixels, ahead: list[Pixels]) -> Past:
+def _imagined_past(cleaner: FrameCleaner, frame: Seen, ahead: list[Seen]) -> Past:
     """A past that mirrors the future: the frames ahead, up to the next cut, run backwards."""
     cuts = CutDetector()
-    cuts.starts_scene(frame)
+    cuts.starts_scene(frame.floats)
     scene = []
     for later in ahead:
-        if later.shape != frame.shape or cuts.starts_scene(later):
+        if later.pixels.shape != frame.pixels.shape or cuts.starts_scene(later.floats):
             break
         scene.append(later)
-    past = Past(scene[-1] if scene else frame, np.zeros((1, STATE, *frame.shape[:2]), np.float32))
+    past = cleaner.nothing(scene[-1] if scene else frame)
     for later in reversed(scene):
-        past = Past(later, _step(engine, later, past)["memory_next"])
+        _, past = cleaner.clean(later, past)
     return past
-
-
-def _step(engine: Engine, frame: Pixels, past: Past) -> Arrays:
-    moved = motion(past.frame, frame)[None]
-    return engine.run({"frame": to_planes(frame), "memory": past.memory, "motion": moved})
-
-
-def _result(results: Arrays) -> CleanFrame:
-    layers = (to_pixels(results[name]) if name in results else None for name in ("streaks", "degradation"))
-    return CleanFrame(to_pixels(results["background"]), *layers)
 
 
 class CutDetector:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, overload
 
 from unrain import weights
 from unrain.errors import UnrainError
-from unrain.inference import engines, frames
+from unrain.inference import engines, frames, recurrence
 from unrain.inference.choice import choose, open_as
 from unrain.inference.layout import AnyPicture, AnyPixels, Pixels, as_float, as_type, unwrap
 from unrain.inference.pictures import DEFAULT_MEMORY
-from unrain.media.memory import check_memory
 
 
 @dataclass(frozen=True)
@@ -80,10 +80,26 @@ class ImageModel:
 class VideoModel:
     """Takes the rain out of videos. Made by `unrain.load`."""
 
-    def __init__(self, entry: weights.Entry, engine: str = "auto", threads: int | None = None) -> None:
+    def __init__(
+        self,
+        entry: weights.Entry,
+        engine: str = "auto",
+        threads: int | None = None,
+        precision: str = "auto",
+        memory: float = DEFAULT_MEMORY,
+    ) -> None:
         self.entry = entry
-        self._options = (engine, threads)
-        self.engine = engines.create(entry.graph(), frames.BACKGROUND, engine, threads)
+        self._open = partial(recurrence.opened, entry, engine, threads, precision, memory)
+        self._cleaner = self._open()
+
+    @property
+    def engine(self) -> engines.Engine:
+        """What the network runs on."""
+        return self._cleaner.engine
+
+    def check(self, height: int, width: int) -> None:
+        """Raises `UnrainError` where this machine has no memory for a video of this size."""
+        self._cleaner.check(height, width)
 
     @overload
     def stream(self, pictures: Iterable[AnyPicture], *, layers: Literal[False] = False) -> Iterator[AnyPicture]: ...
@@ -99,28 +115,29 @@ class VideoModel:
         grow: the source is read a few frames ahead, and nothing is kept of what was yielded.
         """
         if not layers:
-            for result, wrap in self._run(pictures, self.engine):
+            for result, wrap in _run(pictures, self._cleaner):
                 yield wrap(result.background)
             return
-        engine = engines.create(self.entry.graph(), frames.LAYERS, *self._options)
-        for result, wrap in self._run(pictures, engine):
+        for result, wrap in _run(pictures, self._open(outputs=recurrence.LAYERS)):
             assert result.streaks is not None
             yield wrap(result.background), Layers(result.streaks, result.degradation)
 
-    def _run(self, pictures: Iterable[Any], engine: engines.Engine) -> Iterator[tuple[frames.CleanFrame, Any]]:
-        wraps: deque[Any] = deque()
 
-        def unwrapped() -> Iterator[Pixels]:
-            for number, picture in enumerate(pictures):
-                pixels, wrap = unwrap(picture)
-                if number == 0:
-                    check_memory(self.entry.memory, pixels.shape[0], pixels.shape[1])
-                kind = pixels.dtype
-                wraps.append(lambda clean, wrap=wrap, kind=kind: wrap(as_type(clean, kind)))
-                yield as_float(pixels)
+def _run(pictures: Iterable[Any], cleaner: recurrence.FrameCleaner) -> Iterator[tuple[recurrence.CleanFrame, Any]]:
+    """The results, each with the way back to what the frame was."""
+    wraps: deque[Any] = deque()
 
-        for result in frames.run_frames(engine, unwrapped()):
-            yield result, wraps.popleft()
+    def unwrapped() -> Iterator[AnyPixels]:
+        for number, picture in enumerate(pictures):
+            pixels, wrap = unwrap(picture)
+            if number == 0:
+                cleaner.check(pixels.shape[0], pixels.shape[1])
+            kind = pixels.dtype
+            wraps.append(lambda clean, wrap=wrap, kind=kind: wrap(as_type(clean, kind)))
+            yield pixels
+
+    for result in frames.run_frames(cleaner, unwrapped()):
+        yield result, wraps.popleft()
 
 
 @overload
@@ -133,7 +150,14 @@ def load(
     memory: float = DEFAULT_MEMORY,
 ) -> ImageModel: ...
 @overload
-def load(name: Literal["j4rnet"], *, engine: str = "auto", threads: int | None = None) -> VideoModel: ...
+def load(
+    name: Literal["j4rnet"],
+    *,
+    engine: str = "auto",
+    threads: int | None = None,
+    precision: str = "auto",
+    memory: float = DEFAULT_MEMORY,
+) -> VideoModel: ...
 @overload
 def load(
     name: str,
@@ -157,10 +181,10 @@ def load(
 
     `engine` is "openvino", "onnxruntime" or "torch", `precision` "fp32" or "int8"; "auto" takes what is measured to be
     fastest on this machine and loses at most 0.05 dB. `threads` defaults to all cores. `memory` is how many bytes a
-    picture may take; larger ones are cleaned in tiles. Raises `WeightsError` for an unknown name or damaged weights,
-    `EngineError` for an engine or precision that is not there.
+    picture or frame may take; larger ones are cleaned in tiles. Raises `WeightsError` for an unknown name or damaged
+    weights, `EngineError` for an engine or precision that is not there.
     """
     entry = weights.find(name)
     if entry.kind == "image":
         return ImageModel(entry, engine, threads, precision, memory)
-    return VideoModel(entry, engine, threads)
+    return VideoModel(entry, engine, threads, precision, memory)

@@ -10,14 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 from unrain import weights
-from unrain.errors import UnrainError
 from unrain.inference import engines, tiles
 from unrain.inference.engines import Engine
 from unrain.inference.layout import AnyPixels, Pixels, as_float, as_type, to_pixels, to_planes
+from unrain.media.memory import room
 
 WIDTH, MEANS = 32, 320
 """Channels of SAPNet's state, and means that one stage looks at."""
@@ -60,20 +59,28 @@ class PictureCleaner:
         What takes more than `memory` bytes as a whole is cleaned in tiles. Raises `UnrainError` where even the
         smallest tile has no room in this machine.
         """
-        if self.network == "sapnet-fast":
-            return self._clean(_even(rainy), steps, memory)[: rainy.shape[0], : rainy.shape[1]]
-        return self._clean(rainy, steps, memory)
+        return self._clean(rainy, steps, memory, lambda piece: as_type(piece, rainy.dtype))
 
-    def _clean(self, rainy: AnyPixels, steps: int, memory: float) -> AnyPixels:
+    def estimate(self, rainy: Pixels, steps: int, memory: float = DEFAULT_MEMORY) -> Pixels:
+        """The same for float32 alone, not clipped."""
+        return self._clean(rainy, steps, memory, lambda piece: piece)
+
+    def _clean(self, rainy: AnyPixels, steps: int, memory: float, finish: Callable[[Pixels], AnyPixels]) -> AnyPixels:
+        if self.network == "sapnet-fast":
+            return self._cut(_even(rainy), steps, memory, finish)[: rainy.shape[0], : rainy.shape[1]]
+        return self._cut(rainy, steps, memory, finish)
+
+    def _cut(self, rainy: AnyPixels, steps: int, memory: float, finish: Callable[[Pixels], AnyPixels]) -> AnyPixels:
+        """Whole or in tiles, each of which is to be finished."""
         height, width = rainy.shape[:2]
-        size = tiles.fit(height, width, self._pixels(memory), LEAST)
+        size = tiles.fit(height, width, room(self.memory, memory, LEAST), LEAST)
         if size == (height, width):
-            return as_type(self.clean_piece(as_float(rainy), steps)[0], rainy.dtype)
+            return finish(self.clean_piece(as_float(rainy), steps)[0])
         means = self.sampled(rainy, size, steps)
         clean = np.empty_like(rainy)
         for tile in tiles.cut(height, width, size):
             piece, _ = self.clean_piece(as_float(rainy[tile.seen]), steps, means)
-            clean[tile.kept] = as_type(piece[tile.inner], rainy.dtype)
+            clean[tile.kept] = finish(piece[tile.inner])
         return clean
 
     def sampled(self, rainy: AnyPixels, size: tuple[int, int], steps: int) -> Means | None:
@@ -101,16 +108,6 @@ class PictureCleaner:
         engine = self.engine(steps)
         results = engine.run({name: given[name] for name in engine.inputs})
         return to_pixels(results[RESULTS[self.network][0]]), results.get("means_found")
-
-    def _pixels(self, memory: float) -> float:
-        """How many pixels fit at once."""
-        free = 0.9 * float(psutil.virtual_memory().available)
-        if LEAST**2 * self.memory > min(memory, free):
-            raise UnrainError(
-                f"cleaning needs at least {LEAST**2 * self.memory / 1e6:.0f} MB of memory,"
-                f" and has {min(memory, free) / 1e6:.0f}; give it more or close other programs"
-            )
-        return min(memory, free) / self.memory
 
 
 def _even(picture: AnyPixels) -> AnyPixels:

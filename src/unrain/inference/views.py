@@ -20,7 +20,6 @@ from unrain.inference.options import Options
 from unrain.media import images, sequences, videos
 from unrain.media.batch import Listener
 from unrain.media.files import Job, Kind
-from unrain.media.memory import check_memory
 from unrain.media.videos import Keeping
 from unrain.media.videos.segments import LENGTH, fingerprint
 from unrain.media.writing import atomic_output
@@ -49,7 +48,7 @@ class VideoCleaner:
         Finished segments are kept beside the target until it is whole.
         """
         info = videos.probe(job.source)
-        check_memory(self._model.entry.memory, info.height, info.width)
+        self._model.check(info.height, info.width)
         listener.started(job, Kind.VIDEO, info.frames)
         with ExitStack() as stack:
             views = [stack.enter_context(atomic_output(path)) for path in self._views_of(job.target)]
@@ -72,7 +71,7 @@ class VideoCleaner:
         else:
             info = videos.probe(job.source)
             height, width, count = info.height, info.width, info.frames
-        check_memory(self._model.entry.memory, height, width)
+        self._model.check(height, width)
         listener.started(job, Kind.VIDEO, count)
         keeping = self._keeping(job, first)
         options = self._options.video
@@ -81,7 +80,7 @@ class VideoCleaner:
     def preview(self, source: Path) -> list[tuple[Pixels, Pixels]]:
         """A few frames of a video, rainy and clean, upright."""
         info = videos.probe(source)
-        check_memory(self._model.entry.memory, info.height, info.width)
+        self._model.check(info.height, info.width)
         start = float(self._options.video.start or 0)
         end = float(self._options.video.end or info.duration or start)
         pairs = []

@@ -1,4 +1,4 @@
-"""Whether this machine has the memory that a picture of some size will need."""
+"""Whether this machine has the memory that a picture of some size will need, and how much of one it has it for."""
 
 from __future__ import annotations
 
@@ -15,3 +15,17 @@ def check_memory(per_pixel: float, height: int, width: int) -> None:
             f"a picture of {width} x {height} pixels needs about {needed / 1e9:.1f} GB of memory, and"
             f" {free / 1e9:.1f} GB are free; make the picture smaller or close other programs"
         )
+
+
+def room(per_pixel: float, memory: float, least: int) -> float:
+    """How many pixels fit into `memory` bytes, and into this machine, at `per_pixel` bytes each.
+
+    Raises `UnrainError` where that is less than a square with sides of `least` pixels.
+    """
+    there = min(memory, 0.9 * float(psutil.virtual_memory().available))
+    if least**2 * per_pixel > there:
+        raise UnrainError(
+            f"cleaning needs at least {least**2 * per_pixel / 1e6:.0f} MB of memory, and has {there / 1e6:.0f};"
+            " give it more or close other programs"
+        )
+    return there / per_pixel

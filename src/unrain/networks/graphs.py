@@ -33,9 +33,11 @@ class J4RNetGraph(nn.Module):
         super().__init__()
         self.step = step
 
-    def forward(self, frame: Tensor, memory: Tensor, motion: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    def forward(
+        self, frame: Tensor, estimate: Tensor, memory: Tensor, motion: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Background, streaks, degradation map, detail, and the next memory."""
-        out = self.step(frame, memory, motion)
+        out = self.step(frame, estimate, memory, motion)
         return out.background, out.streaks, out.degradation, out.detail, out.memory
 
 
@@ -95,7 +97,8 @@ SIGNATURES: Mapping[str, Signature] = {
     "sapnet": Signature(STAGE.inputs, (*STAGE.outputs, "means_found"), {"means": MEANS, "trust": 1}),
     "sapnet-fast": Signature({"rainy": 3}, ("clean",), even=True),
     "j4rnet": Signature(
-        {"frame": 3, "memory": STATE, "motion": 2}, ("background", "streaks", "degradation", "detail", "memory_next")
+        {"frame": 3, "estimate": 3, "memory": STATE, "motion": 2},
+        ("background", "streaks", "degradation", "detail", "memory_next"),
     ),
     "prenet": STAGE,
 }
@@ -116,6 +119,15 @@ def build(name: str, **options: Any) -> Network:
     if name not in NETWORKS:
         raise WeightsError(f"there is no network {name!r}; choose one of {', '.join(NETWORKS)}")
     return NETWORKS[name](**options)
+
+
+def exported(network: nn.Module) -> nn.Module:
+    """The part of a network that its step graph holds, as a network: a J4R-Net without its front."""
+    if isinstance(network, J4RNet) and network.front is not None:
+        helped = J4RNet(helped=True)
+        helped.step.load_state_dict(network.step.state_dict())
+        return helped
+    return network
 
 
 def graph_of(network: nn.Module) -> tuple[str, nn.Module]:

@@ -1,6 +1,7 @@
 """J4R-Net (CVPR 2018): a video, cleaned by one frame step that remembers. Architecture only, no training.
 
-On RGB frames, streamed; the parts are those of the paper. What ships lets SAPNet look at each frame first.
+On RGB frames, streamed; the parts are those of the paper. What ships is helped by SAPNet, which cleans each frame
+first.
 """
 
 from __future__ import annotations
@@ -146,54 +147,50 @@ def align(memory: Tensor, motion: Tensor) -> Tensor:
 
 
 class J4RNetStep(nn.Module):
-    """One frame step of J4R-Net. This is the module that is exported as a step graph; it holds all the weights.
+    """One frame step of J4R-Net. This is the module that is exported as a step graph.
 
-    With `stages` 0, all that it knows of the frame is the frame, and the memory says the rest, as in the paper. With
-    more, that many stages of SAPNet clean each frame first: the extractor sees frame, estimate and the background
-    before, and the joint net chooses between the latter two. In both, the memory is first laid where the scene is now;
-    without motion it stays where it was.
+    All that it knows of the frame is the frame, and the memory says the rest, as in the paper. If it is `helped`,
+    somebody has cleaned each frame before: the extractor sees frame, this estimate and the background before, and the
+    joint net chooses between the latter two. In both, the memory is first laid where the scene is now; without motion
+    it stays where it was.
     """
 
-    def __init__(self, stages: int = 0) -> None:
+    def __init__(self, helped: bool = False) -> None:
         super().__init__()
-        self.stages = stages
-        self.first = SAPNetStage() if stages else None
-        self.conv0 = conv3x3(9 if stages else 3, WIDTH)
+        self.helped = helped
+        self.conv0 = conv3x3(9 if helped else 3, WIDTH)
         self.extractor = nn.Sequential(*(ResidualUnit(WIDTH) for _ in range(EXTRACTOR_UNITS)))
         self.degradation = DegradationNet()
         self.fusion = FusionNet()
         self.removal = PictureHead()
         self.reconstruction = PictureHead()
-        self.joint = JointNet(recalls=stages > 0)
+        self.joint = JointNet(recalls=helped)
 
-    def forward(self, frame: Tensor, memory: Tensor, motion: Tensor) -> FrameOutputs:
+    def forward(self, frame: Tensor, estimate: Tensor, memory: Tensor, motion: Tensor) -> FrameOutputs:
         """Take a rainy frame `(N, 3, H, W)` in [0, 1], the memory `(N, 67, H, W)` of the frame before, and the motion.
 
+        estimate: the first estimate of the clean frame, of the frame's shape; the frame itself if nobody helps.
         motion: `(N, 2, H, W)`, where in the frame before was what is here, see `align`.
         """
         memory, past = align(memory, motion).split((WIDTH, 3), dim=1)
-        estimate, skip, features = self._look(frame, past)
+        skip, features = self._look(frame, estimate, past)
         logits, degradation = self.degradation(memory, features)
         memory = self.fusion(features, memory, degradation)
         background = self.joint(estimate, past, features, memory, skip)
         state = torch.cat((memory, background), dim=1)
         return FrameOutputs(background, self.removal(features), logits, self.reconstruction(memory), state)
 
-    def single_frame(self, frame: Tensor) -> tuple[Tensor, Tensor]:
+    def single_frame(self, frame: Tensor, estimate: Tensor) -> tuple[Tensor, Tensor]:
         """The path without memory, which is trained first: the background and the streaks of one frame."""
         past = torch.zeros_like(frame)
-        estimate, skip, features = self._look(frame, past)
+        skip, features = self._look(frame, estimate, past)
         # With H = F the joint net sees ½ (F + F): features of the scale that it meets later.
         return self.joint(estimate, past, features, features, skip), self.removal(features)
 
-    def _look(self, frame: Tensor, past: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What is seen without the memory H: the first estimate, the long skip, and the features F."""
-        if self.first is None:
-            estimate, skip = frame, self.conv0(frame)
-        else:
-            estimate = clean(self.first, frame, self.stages)[-1]
-            skip = self.conv0(torch.cat((frame, estimate, past), dim=1))
-        return estimate, skip, self.extractor(skip)
+    def _look(self, frame: Tensor, estimate: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+        """What is seen without the memory H: the long skip, and the features F."""
+        skip = self.conv0(torch.cat((frame, estimate, past), dim=1) if self.helped else frame)
+        return skip, self.extractor(skip)
 
     @staticmethod
     def start(frame: Tensor) -> Tensor:
@@ -202,12 +199,18 @@ class J4RNetStep(nn.Module):
 
 
 class J4RNet(nn.Module):
-    """The recurrent network over a clip: the frame step, repeated over time. For `stages` see `J4RNetStep`."""
+    """The recurrent network over a clip: the frame step, repeated over time.
 
-    def __init__(self, stages: int = 0) -> None:
+    With `stages`, so many stages of SAPNet, the `front`, help it; `helped` says that others will. A step graph holds
+    the step alone.
+    """
+
+    def __init__(self, stages: int = 0, helped: bool = False) -> None:
         super().__init__()
-        self.options = {"stages": stages} if stages else {}
-        self.step = J4RNetStep(stages)
+        self.options = {"stages": stages} if stages else {"helped": True} if helped else {}
+        self.stages = stages
+        self.front = SAPNetStage() if stages else None
+        self.step = J4RNetStep(helped or stages > 0)
 
     def forward(self, clip: Tensor, memory: Tensor | None = None, motion: Tensor | None = None) -> list[FrameOutputs]:
         """Clean `clip`, `(N, T, 3, H, W)` RGB in [0, 1]; returns one `FrameOutputs` per frame, in order.
@@ -218,6 +221,10 @@ class J4RNet(nn.Module):
         motion = torch.zeros_like(clip[:, :, :2]) if motion is None else motion
         outputs: list[FrameOutputs] = []
         for frame, moved in zip(clip.unbind(dim=1), motion.unbind(dim=1), strict=True):
-            outputs.append(self.step(frame, memory, moved))
+            outputs.append(self.step(frame, self.estimate(frame), memory, moved))
             memory = outputs[-1].memory
         return outputs
+
+    def estimate(self, frame: Tensor) -> Tensor:
+        """What the front makes of frames `(N, 3, H, W)`, or the frames themselves if there is none."""
+        return frame if self.front is None else clean(self.front, frame, self.stages)[-1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +36,7 @@ LOG_STEPS = 20
 class Setting:
     """Where and how a recipe runs. What it trains is the recipe's own.
 
-    start: weights that a new run begins with, in place of random ones.
+    start: weights that a new run begins with, in place of random ones; J4R-Net and its front are two files.
     features, backbone: what the perceptual losses and the segmentation loss look with.
     validation: a folder with `photos/` and `clips/` to measure on.
     avoid: a folder of test pictures; photos that show one of them are not trained on.
@@ -46,7 +46,7 @@ class Setting:
     """
 
     device: str = "cpu"
-    start: Path | None = None
+    start: tuple[Path, ...] = ()
     features: Backbone | None = None
     backbone: Backbone | None = None
     validation: Path | None = None
@@ -71,12 +71,12 @@ class Trained(nn.Module):
 class State:
     """All that a checkpoint holds: weights, their average, the optimiser's moments, and the number of steps done."""
 
-    def __init__(self, recipe: Recipe, device: torch.device, start: Path | None) -> None:
+    def __init__(self, recipe: Recipe, device: torch.device, start: Sequence[Path]) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.step = recipe, 0
         self.network = build(recipe.network, **recipe.options).to(device)
-        if start is not None:
-            begin_from(self.network, start)
+        for path in start:
+            begin_from(self.network, path)
         for part in recipe.frozen:
             self.network.get_submodule(part).requires_grad_(False)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -224,10 +224,12 @@ class Record:
 
 
 def begin_from(network: nn.Module, start: Path) -> None:
-    """Load the weights of a step graph; those of SAPNet also into the part of a J4R-Net that looks at frames first."""
+    """Load the weights of a step graph; those of SAPNet also into the front of a J4R-Net, which its own has not."""
     known = read_network(start)
-    if isinstance(network, J4RNet) and isinstance(known, SAPNet) and network.step.first is not None:
-        network.step.first.load_state_dict(known.stage.state_dict())
+    if isinstance(network, J4RNet) and isinstance(known, SAPNet) and network.front is not None:
+        network.front.load_state_dict(known.stage.state_dict())
+    elif isinstance(network, J4RNet) and isinstance(known, J4RNet) and known.front is None:
+        load_weights(network.step, known.step.state_dict())
     elif isinstance(known, type(network)):
         load_weights(network, known.state_dict())
     else:

@@ -119,7 +119,7 @@ def j4rnet_single_objective(network: nn.Module, batch: Batch, frames: int, loss:
     """The single-frame path: the background, and the streaks with the weight λ_r of the paper."""
     assert isinstance(network, J4RNet)
     rainy, clean, streaks = (part.flatten(0, 1).contiguous(memory_format=torch.channels_last) for part in batch[:3])
-    background, removed = network.step.single_frame(rainy)
+    background, removed = network.step.single_frame(rainy, network.estimate(rainy))
     joint: Tensor = loss(background, clean, rainy)
     return joint + REMOVE * removal_loss(removed, streaks)
 

@@ -30,8 +30,8 @@ class Entry:
     """One model of the catalog.
 
     kind: what it cleans. network: whose step graph it is. stages: how often that runs for one picture (1 for a video
-    model's frame). memory: bytes that it needs per pixel of a picture. The rest of the table is in `details`, for
-    people to read.
+    model's frame). memory: bytes that it needs per pixel of a picture. front: the image model that helps a video model,
+    see `J4RNetStep`. The rest of the table is in `details`, for people to read.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Entry:
     memory: int
     summary: str
     details: dict[str, Any]
+    front: str | None = None
     int8: Twin | None = None
 
     def graph(self, precision: str = "fp32") -> Path:
@@ -76,6 +77,7 @@ def catalog() -> dict[str, Entry]:
         name: Entry(
             name=name,
             details=table,
+            front=table.pop("front", None),
             int8=Twin(**table.pop("int8")) if "int8" in table else None,
             **{key: table.pop(key) for key in known},
         )

@@ -1,0 +1,166 @@
+"""One frame of a video through J4R-Net's step graph, whole or in tiles, with what was remembered of the one before.
+
+Which frames follow each other, and when there is no past, is `frames.py`'s business; pictures are `pictures.py`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unrain import weights
+from unrain.inference import engines, tiles
+from unrain.inference.choice import choose, open_as
+from unrain.inference.engines import Arrays, Engine
+from unrain.inference.layout import AnyPixels, Pixels, as_float, to_pixels, to_planes
+from unrain.inference.motion import motion
+from unrain.inference.pictures import DEFAULT_MEMORY
+from unrain.media.memory import check_memory, room
+
+BACKGROUND = ("background", "memory_next")
+LAYERS = ("background", "streaks", "degradation", "memory_next")
+STATE = 67
+"""Channels of the memory."""
+LEAST = 128
+"""Tiles are not made smaller than this."""
+KEPT = 450
+"""Bytes per pixel that stay in memory between tiles: two states in half precision, and the frames that wait."""
+
+Plane = NDArray[np.float32]
+
+
+class CleanFrame(NamedTuple):
+    """One frame's result, `(H, W, 3)` in [0, 1] but not clipped; the layers are None if the engine leaves them out.
+
+    degradation is the map α, `(H, W, 1)`.
+    """
+
+    background: Pixels
+    streaks: Pixels | None
+    degradation: Pixels | None
+
+
+class Seen:
+    """A frame as it came in, and what the front makes of it, which is found once."""
+
+    def __init__(self, pixels: AnyPixels, front: Callable[[Pixels], Pixels]) -> None:
+        self.pixels = pixels
+        self._front = front
+
+    @cached_property
+    def floats(self) -> Pixels:
+        """`(H, W, 3)` float32 in [0, 1]."""
+        return as_float(self.pixels)
+
+    @cached_property
+    def estimate(self) -> Pixels:
+        """The first estimate of the clean frame."""
+        return self._front(self.floats)
+
+
+class Past(NamedTuple):
+    """The frame before as it came in, and the memory `(1, 67, H, W)` that it left, in single or half precision."""
+
+    frame: Seen
+    memory: NDArray[np.floating]
+
+
+@dataclass
+class FrameCleaner:
+    """A network for videos on one engine.
+
+    front: makes the first estimate of a frame, `(H, W, 3)` float32 to the same. memory: bytes per pixel of a frame.
+    budget: the bytes that one frame may take; larger ones are cleaned in tiles.
+    """
+
+    engine: Engine
+    front: Callable[[Pixels], Pixels]
+    memory: float
+    budget: float = DEFAULT_MEMORY
+
+    def see(self, pixels: AnyPixels) -> Seen:
+        """A frame of the video."""
+        return Seen(pixels, self.front)
+
+    def check(self, height: int, width: int) -> None:
+        """Raises `UnrainError` where this machine has no memory for a video of this size."""
+        check_memory(KEPT, height, width)
+
+    def nothing(self, frame: Seen) -> Past:
+        """The past of a frame that has none: an empty memory."""
+        return Past(frame, np.zeros((1, STATE, *frame.pixels.shape[:2]), np.float32))
+
+    def clean(self, frame: Seen, past: Past) -> tuple[CleanFrame, Past]:
+        """The result of a frame, and the past of the one after it."""
+        height, width = frame.pixels.shape[:2]
+        moved = motion(past.frame.floats, frame.floats)
+        size = tiles.fit(height, width, room(self.memory, self.budget, LEAST), LEAST)
+        if size == (height, width):
+            results = self._step(frame.floats, frame.estimate, np.asarray(past.memory, np.float32), moved)
+            return _result(results), Past(frame, results["memory_next"])
+        return self._in_tiles(frame, past, moved, size)
+
+    def _in_tiles(self, frame: Seen, past: Past, moved: Plane, size: tuple[int, int]) -> tuple[CleanFrame, Past]:
+        height, width = frame.pixels.shape[:2]
+        whole: dict[str, NDArray[np.floating]] = {}
+        for tile in tiles.cut(height, width, size):
+            memory, rest = _laid(past.memory, moved, tile.seen)
+            results = self._step(frame.floats[tile.seen], frame.estimate[tile.seen], memory, rest)
+            for name, value in results.items():
+                kind = np.float16 if name == "memory_next" else np.float32
+                if name not in whole:
+                    whole[name] = np.empty((*value.shape[:2], height, width), kind)
+                whole[name][:, :, *tile.kept] = value[:, :, *tile.inner]
+        memory_next = whole.pop("memory_next")
+        return _result({name: np.asarray(value, np.float32) for name, value in whole.items()}), Past(frame, memory_next)
+
+    def _step(self, frame: Pixels, estimate: Pixels, memory: Plane, moved: Plane) -> Arrays:
+        return self.engine.run(
+            {"frame": to_planes(frame), "estimate": to_planes(estimate), "memory": memory, "motion": moved[None]}
+        )
+
+
+def _laid(memory: NDArray[np.floating], moved: Plane, seen: tiles.Region) -> tuple[Plane, Plane]:
+    """The memory that a tile needs, moved by whole pixels, and the motion that is left, so that the halo is enough."""
+    rest = moved[:, *seen]
+    rows, columns = (
+        (np.arange(part.start, part.stop) + round(float(np.median(way)))).clip(0, length - 1)
+        for part, way, length in zip(seen, rest, memory.shape[2:], strict=True)
+    )
+    there = np.ascontiguousarray(memory[:, :, rows[:, None], columns], np.float32)
+    left = np.array([round(float(np.median(way))) for way in rest], np.float32)
+    return there, np.ascontiguousarray(rest - left[:, None, None])
+
+
+def _result(results: Arrays) -> CleanFrame:
+    layers = (to_pixels(results[name]) if name in results else None for name in ("streaks", "degradation"))
+    return CleanFrame(to_pixels(results["background"]), *layers)
+
+
+def front_of(
+    entry: weights.Entry, engine: str, threads: int | None, precision: str, budget: float
+) -> Callable[[Pixels], Pixels]:
+    """What makes the first estimates for a model of the catalog: its image model, or nobody."""
+    if entry.front is None:
+        return lambda frame: frame
+    helper = weights.find(entry.front)
+    cleaner = open_as(helper, choose(helper, engine, precision, threads), threads)
+    return lambda frame: cleaner.estimate(frame, helper.stages, budget)
+
+
+def opened(
+    entry: weights.Entry,
+    engine: str = "auto",
+    threads: int | None = None,
+    precision: str = "auto",
+    budget: float = DEFAULT_MEMORY,
+    outputs: Sequence[str] = BACKGROUND,
+) -> FrameCleaner:
+    """A model of the catalog, or like one, on one engine; `precision` is that of its front."""
+    step = engines.create(entry.graph(), outputs, engine, threads)
+    return FrameCleaner(step, front_of(entry, engine, threads, precision, budget), entry.memory, budget)
