@@ -62,7 +62,8 @@ export class Player {
     if (this.playing) {
       for (const video of others) {
         const behind = first.currentTime - video.currentTime;
-        if (Math.abs(behind) > JUMP) video.currentTime = first.currentTime;
+        // one jump at a time: a slow machine would never be done with them
+        if (Math.abs(behind) > JUMP && !video.seeking && !first.seeking) video.currentTime = first.currentTime;
         // a little faster or slower is not seen; a jump is
         video.playbackRate = Math.abs(behind) > FRAME ? 1 + Math.max(-0.2, Math.min(0.2, behind)) : 1;
       }
