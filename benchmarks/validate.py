@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,9 +48,8 @@ def entry_of(graph: Path) -> weights.Entry:
     name, _ = graph_of(read_network(graph))
     like = weights.find(name)
     digest = hashlib.sha256(graph.read_bytes()).hexdigest()
-    return weights.Entry(
-        graph.name, like.kind, name, str(graph.absolute()), digest, like.stages, like.memory, like.summary, like.details
-    )
+    file = str(graph.absolute())
+    return replace(like, name=graph.name, file=file, sha256=digest, int8=None)
 
 
 def image_cleaner(entry: weights.Entry, precision: str) -> Callable[[Frames], Frames]:

@@ -44,7 +44,7 @@ def test_what_is_not_there_is_said(entry: weights.Entry) -> None:
     with pytest.raises(EngineError, match="no precision 'int4'; choose one of int8, fp32"):
         candidates(entry, precision="int4")
     with pytest.raises(EngineError, match="has no int8 graph; use fp32"):
-        candidates(weights.find("j4rnet"), precision="int8")
+        candidates(replace(entry, int8=None), precision="int8")
     with pytest.raises(EngineError, match="torch runs fp32 only"):
         candidates(entry, "torch", "int8")
 

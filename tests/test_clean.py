@@ -130,6 +130,19 @@ def test_moving_pictures_go_through_the_video_model(tmp_path: Path, photo: Pixel
         assert np.abs(np.asarray(image.convert("RGB"), float) - np.asarray(frames[0], float)).max() > 10
 
 
+def test_the_fast_quality_cleans_both_kinds_and_is_another_result(rainy: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"engine": "onnxruntime", "threads": 1, "quality": "fast"}
+    source = clip(tmp_path / "in.mp4", frames=3)
+    outcomes = clean([rainy, source], tmp_path / "out", **options)
+    assert [(outcome.error, outcome.frames) for outcome in outcomes] == [(None, 1), (None, 3)]
+    assert np.abs(levels(tmp_path / "out/rainy.png") - levels(cleaned(rainy, tmp_path / "sapnet.png"))).max() > 3
+    (outcome,) = clean(source, tmp_path / "layers.mp4", layers=True, **options)
+    assert outcome.error is not None
+    assert "no layers of videos" in outcome.error
+    with pytest.raises(UnrainError, match="no quality 'finest'; choose one of fast, balanced, best"):
+        Options(quality="finest")
+
+
 def test_bytes_in_bytes_out(rainy: Path, tmp_path: Path) -> None:
     with Image.open(rainy) as image:
         image.save(tmp_path / "in.jpg", quality=95)

@@ -66,9 +66,12 @@ def clean(
     start: Annotated[str | None, typer.Option(help="Where a part of a video begins: 90, 1:30 or 0:01:30.5.")] = None,
     end: Annotated[str | None, typer.Option(help="Where a part ends.")] = None,
     rate: Annotated[str, typer.Option(help="Frames per second of a video made of pictures: 25 or 30000/1001.")] = "25",
+    quality: Annotated[
+        str, typer.Option(help="fast (one small network, frame by frame), balanced, or best (float32).")
+    ] = "balanced",
     engine: Annotated[str, typer.Option(help="auto, openvino, onnxruntime or torch.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, int8 or fp32.")] = "auto",
-    memory: Annotated[str, typer.Option(help="What one photo may take; larger ones are cleaned in tiles.")] = "1GB",
+    memory: Annotated[str, typer.Option(help="What a photo or frame may take; larger ones go in tiles.")] = "500MB",
     threads: Annotated[int | None, typer.Option(min=1, help="Processor threads.", show_default="all")] = None,
     stages: Annotated[
         int | None,
@@ -87,6 +90,7 @@ def clean(
 
     _hush_pillow()
     options = Options(
+        quality=quality,
         engine=engine,
         threads=threads,
         precision=precision,

@@ -20,8 +20,8 @@ def evaluate(
         list[str] | None,
         typer.Argument(
             metavar="METHOD...",
-            help="A shipped model (sapnet, j4rnet), a step graph (.onnx), a checkpoint (.pt, .pth), or a folder of"
-            " results made elsewhere. LABEL=METHOD names its row, METHOD@N takes N stages.",
+            help="A shipped model (sapnet, sapnet-fast, j4rnet), a step graph (.onnx), a checkpoint (.pt, .pth), or a"
+            " folder of results made elsewhere. LABEL=METHOD names its row, METHOD@N takes N stages.",
             show_default="the rainy input alone",
         ),
     ] = None,

@@ -16,8 +16,8 @@ def export(
     int8: Annotated[
         Path | None,
         typer.Option(
-            metavar="PHOTOS",
-            help="Write beside it its twin of 8-bit integers, NAME-int8.onnx, measured on these photos.",
+            metavar="FOLDER",
+            help="Write beside it its twin of 8-bit integers, NAME-int8.onnx, measured on these photos or clips.",
             show_default=False,
         ),
     ] = None,

@@ -241,7 +241,7 @@ def _entry(graph: Path) -> weights.Entry:
     network = next((name for name in wanted if all(output.encode() in content for output in wanted[name])), None)
     if network is None:
         raise WeightsError(f"{graph}: is not a step graph of unrain; make one with unrain export")
-    like = weights.find(weights.DEFAULT_VIDEO if network == "j4rnet" else weights.DEFAULT_IMAGE)
+    like = weights.find(network if network in weights.catalog() else weights.DEFAULT_IMAGE)
     digest = hashlib.sha256(content).hexdigest()
     file = str(graph.absolute())
     return replace(like, name=graph.stem, network=network, file=file, sha256=digest, details={}, int8=None)
@@ -276,7 +276,7 @@ def _checkpoint(label: str, path: Path, count: int | None, threads: int | None) 
     if isinstance(network, J4RNet):
         _refuse_stages(label, count)
         step = TorchEngine(graph.eval(), signature, recurrence.BACKGROUND, 1)
-        return VideoMethod(label, FrameCleaner(step, _front(network), like.memory), about)
+        return VideoMethod(label, FrameCleaner(step, _front(network), like.bytes_per_pixel("torch", "fp32")), about)
     cleaner = _picture_cleaner(network)
     return ImageMethod(label, cleaner, count or (PUBLISHED_STAGES if published else like.stages), about)
 
@@ -290,7 +290,7 @@ def _picture_cleaner(network: Any) -> PictureCleaner:
     def open_engine(steps: int) -> Engine:
         return TorchEngine(graph.eval(), SIGNATURES[name], pictures.RESULTS[name], steps)
 
-    return PictureCleaner(open_engine, name, weights.find(weights.DEFAULT_IMAGE).memory)
+    return PictureCleaner(open_engine, name, weights.find(weights.DEFAULT_IMAGE).bytes_per_pixel("torch", "fp32"))
 
 
 def _front(network: Any) -> Callable[[Pixels], Pixels]:

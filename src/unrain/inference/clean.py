@@ -17,9 +17,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from unrain import weights
 from unrain.errors import MediaError, UnrainError
 from unrain.inference.controls import Pixels, blend, cover_hidden
+from unrain.inference.layout import AnyPixels
 from unrain.inference.model import ImageModel, VideoModel
 from unrain.inference.options import AnyPath, Options
 from unrain.inference.views import VideoCleaner, preview_of, write_preview
@@ -39,17 +39,17 @@ class Cleaner:
 
     @cached_property
     def image_model(self) -> ImageModel:
-        """The shipped image model."""
+        """What cleans photos."""
         options = self._options
-        entry = weights.find(weights.DEFAULT_IMAGE)
-        return ImageModel(entry, options.engine, options.threads, options.precision, options.memory)
+        return ImageModel(options.image_entry, options.engine, options.threads, options.taken_precision, options.memory)
 
     @cached_property
-    def video_model(self) -> VideoModel:
-        """The shipped video model."""
+    def video_model(self) -> VideoModel | ImageModel:
+        """What cleans videos: a model that remembers, or the fast one, frame by frame."""
         options = self._options
-        entry = weights.find(weights.DEFAULT_VIDEO)
-        return VideoModel(entry, options.engine, options.threads, options.precision, options.memory)
+        if options.image_entry == options.video_entry:
+            return self.image_model
+        return VideoModel(options.video_entry, options.engine, options.threads, options.taken_precision, options.memory)
 
     @cached_property
     def _mask(self) -> NDArray[np.float32] | None:
@@ -85,14 +85,25 @@ class Cleaner:
         picture = images.read_picture(job.source, options.max_megapixels)
         if options.strip_metadata:
             picture = replace(picture, metadata=picture.metadata.stripped())
-        clean = self._clean_pixels(picture)
-        images.write_picture(part, replace(picture, pixels=clean))
+        clean = replace(picture, levels=self._clean_levels(picture))
+        if not (options.layers or options.side_by_side):
+            del picture  # a large one is large
+            images.write_picture(part, clean)
+            return 1
+        images.write_picture(part, clean)
         extra = replace(picture, alpha=None, metadata=picture.metadata.stripped(), bits=min(picture.bits, 16))
         if options.layers:
-            _write_beside(job, "streaks", replace(extra, pixels=(picture.pixels - clean).clip(0, 1), icc=None))
+            _write_beside(job, "streaks", replace(extra, levels=(picture.pixels - clean.pixels).clip(0, 1), icc=None))
         if options.side_by_side:
-            _write_beside(job, "side_by_side", replace(extra, pixels=np.hstack([picture.pixels, clean])))
+            _write_beside(job, "side_by_side", replace(extra, levels=np.hstack([picture.pixels, clean.pixels])))
         return 1
+
+    def _clean_levels(self, picture: images.Picture) -> AnyPixels:
+        """Bytes from bytes, where nothing else is to be done with them: a quarter of the memory."""
+        whole = self._mask is None and self._options.strength == 1 and picture.alpha is None
+        if whole and picture.levels.dtype == np.uint8 and not picture.grey:
+            return self.image_model.clean_pixels(picture.levels, self._options.stages)
+        return self._clean_pixels(picture)
 
     def _clean_pixels(self, picture: images.Picture) -> Pixels:
         rainy, hidden = picture.pixels, None if picture.alpha is None else picture.alpha == 0

@@ -74,7 +74,17 @@ class ImageModel:
         count = self.entry.stages if count is None else count
         if count < 1:
             raise UnrainError(f"{count} stages cannot clean a picture; use 1 or more")
+        if count > 1 and self.entry.stages == 1:
+            raise UnrainError(f"the model {self.entry.name} cleans a picture in one go; leave out the stages")
         return self._cleaner.clean(rainy, count, self._memory)
+
+    def check(self, height: int, width: int) -> None:
+        """Nothing to check before a video: what does not fit in one piece goes in tiles."""
+
+    def stream(self, pictures: Iterable[AnyPicture], *, layers: bool = False) -> Iterator[Any]:
+        """Clean the frames of a video one by one; see `VideoModel.stream`. It remembers nothing from frame to frame."""
+        for picture in pictures:
+            yield self(picture, layers=True) if layers else self(picture)
 
 
 class VideoModel:

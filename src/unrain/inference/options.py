@@ -21,7 +21,8 @@ AnyPath = str | PathLike[str]
 class Options:
     """How files are cleaned. `engine` and `precision` change a result by little, `threads` by nothing that one sees.
 
-    memory: bytes that one photo may take; larger ones are cleaned in tiles. stages: of the image model; None for its
+    quality: "fast", "balanced" or "best". memory: bytes that one photo or frame may take; larger ones are cleaned in
+    tiles. stages: of the image model; None for its
     own. strength: 0 (as it was) to 1 (as the network has it). mask: a picture of the size of what is cleaned, white
     where to work. layers: also write the streaks that were taken out, as RESULT.streaks.png, or as a video, and of
     videos the degradation map. side_by_side: also write RESULT.side_by_side.png or a video, rainy to the left, clean
@@ -30,6 +31,7 @@ class Options:
     and part of videos.
     """
 
+    quality: str = "balanced"
     engine: str = "auto"
     threads: int | None = None
     precision: str = "auto"
@@ -45,17 +47,34 @@ class Options:
     video: VideoOptions = field(default_factory=VideoOptions)
 
     def __post_init__(self) -> None:
-        """Raises `UnrainError` for a strength that is none."""
+        """Raises `UnrainError` for a strength or a quality that is none."""
+        if self.quality not in weights.QUALITIES:
+            raise UnrainError(f"there is no quality {self.quality!r}; choose one of {', '.join(weights.QUALITIES)}")
         if not 0 <= self.strength <= 1:
             raise UnrainError(f"a strength is from 0 to 1, and {self.strength:g} is not")
+
+    @property
+    def image_entry(self) -> weights.Entry:
+        """The model that cleans photos."""
+        return weights.find(weights.QUALITIES[self.quality][0])
+
+    @property
+    def video_entry(self) -> weights.Entry:
+        """The model that cleans videos; one for photos cleans them frame by frame."""
+        return weights.find(weights.QUALITIES[self.quality][1])
+
+    @property
+    def taken_precision(self) -> str:
+        """What was asked for, or what goes with the quality."""
+        return "fp32" if self.precision == "auto" and self.quality == "best" else self.precision
 
     def settings(self) -> dict[str, Any]:
         """All that a result depends on besides its source, as a manifest remembers it."""
         return {
             "unrain": __version__,
-            "models": [_hashes(weights.find(name)) for name in (weights.DEFAULT_IMAGE, weights.DEFAULT_VIDEO)],
+            "models": [_hashes(entry) for entry in (self.image_entry, self.video_entry)],
             "engine": self.engine,
-            "precision": self.precision,
+            "precision": self.taken_precision,
             "stages": self.stages,
             "strength": self.strength,
             "mask": self.mask and hashlib.sha256(Path(self.mask).read_bytes()).hexdigest(),
@@ -68,4 +87,5 @@ class Options:
 
 
 def _hashes(entry: weights.Entry) -> list[str]:
-    return [entry.sha256, *([entry.int8.sha256] if entry.int8 else [])]
+    own = [entry.sha256, *([entry.int8.sha256] if entry.int8 else [])]
+    return own + (_hashes(weights.find(entry.front)) if entry.front else [])

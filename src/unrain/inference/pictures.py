@@ -26,7 +26,7 @@ RESULTS = {
     "sapnet-fast": ("clean",),
 }
 """What is wanted of the step graph of each network for pictures; the picture comes first."""
-DEFAULT_MEMORY = 1e9
+DEFAULT_MEMORY = 500e6
 """Bytes that cleaning one picture may take, beside the program itself and the picture."""
 LEAST = 128
 """Tiles are not made smaller than this."""
@@ -123,5 +123,5 @@ def opened(
     return PictureCleaner(
         lambda steps: engines.create(entry.graph(precision), RESULTS[entry.network], engine, threads, steps),
         entry.network,
-        entry.memory,
+        entry.bytes_per_pixel(engine, precision),
     )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from unrain import weights
 from unrain.inference import engines, tiles
-from unrain.inference.choice import choose, open_as
+from unrain.inference.choice import allows, choose, open_as
 from unrain.inference.engines import Arrays, Engine
 from unrain.inference.layout import AnyPixels, Pixels, as_float, to_pixels, to_planes
 from unrain.inference.motion import motion
@@ -30,6 +30,9 @@ LEAST = 128
 """Tiles are not made smaller than this."""
 KEPT = 450
 """Bytes per pixel that stay in memory between tiles: two states in half precision, and the frames that wait."""
+
+OURS = 0.6
+"""The part of the memory that the step takes, and not its front."""
 
 Plane = NDArray[np.float32]
 
@@ -142,17 +145,6 @@ def _result(results: Arrays) -> CleanFrame:
     return CleanFrame(to_pixels(results["background"]), *layers)
 
 
-def front_of(
-    entry: weights.Entry, engine: str, threads: int | None, precision: str, budget: float
-) -> Callable[[Pixels], Pixels]:
-    """What makes the first estimates for a model of the catalog: its image model, or nobody."""
-    if entry.front is None:
-        return lambda frame: frame
-    helper = weights.find(entry.front)
-    cleaner = open_as(helper, choose(helper, engine, precision, threads), threads)
-    return lambda frame: cleaner.estimate(frame, helper.stages, budget)
-
-
 def opened(
     entry: weights.Entry,
     engine: str = "auto",
@@ -161,6 +153,15 @@ def opened(
     budget: float = DEFAULT_MEMORY,
     outputs: Sequence[str] = BACKGROUND,
 ) -> FrameCleaner:
-    """A model of the catalog, or like one, on one engine; `precision` is that of its front."""
-    step = engines.create(entry.graph(), outputs, engine, threads)
-    return FrameCleaner(step, front_of(entry, engine, threads, precision, budget), entry.memory, budget)
+    """A model of the catalog, or like one: on the engine and in the precision that are fastest for its front."""
+    if entry.front is None:
+        kind = "int8" if precision == "int8" else "fp32"
+        step = engines.create(entry.graph(kind), outputs, engine, threads)
+        return FrameCleaner(step, lambda frame: frame, entry.bytes_per_pixel(step.name, kind), budget)
+    front = weights.find(entry.front)
+    taken = choose(front, engine, precision if allows(entry, precision) else "fp32", threads)
+    helper = open_as(front, taken, threads)
+    step = engines.create(entry.graph(taken.precision), outputs, taken.engine, threads)
+    ours, fronts = OURS * budget, (1 - OURS) * budget  # both hold on to what they took
+    memory = entry.bytes_per_pixel(taken.engine, taken.precision)
+    return FrameCleaner(step, lambda frame: helper.estimate(frame, front.stages, fronts), memory, ours)

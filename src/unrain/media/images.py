@@ -88,14 +88,15 @@ _DEFLATE_RATIO = 1032
 class Picture:
     """A picture in memory, upright, with what its file said besides the pixels.
 
-    `pixels` is (H, W, 3) RGB float32 in [0, 1]; `alpha` is (H, W) in the file's own levels (uint8, uint16 or float32)
-    or None. `grey` pictures have three equal channels and are written with one. `bits` per channel are 8, 16, or 32 for
-    floating point. `icc` is the profile that says what the numbers mean; there is none for sRGB.
+    `levels` is (H, W, 3) RGB: uint8 as 8 bits are read, or float32 in [0, 1]; `pixels` is always the latter. `alpha` is
+    (H, W) in the file's own levels (uint8, uint16 or float32) or None. `grey` pictures have three equal channels, and
+    are written with one. `bits` per channel are 8, 16, or 32 for floating point. `icc` is the profile that says what
+    the numbers mean; there is none for sRGB.
 
     `tables` are the quantisation tables of the JPEG that it comes from, and `lossless` says that a WebP was.
     """
 
-    pixels: NDArray[np.float32]
+    levels: NDArray[Any]
     alpha: NDArray[Any] | None = None
     grey: bool = False
     format: str = "PNG"
@@ -104,6 +105,11 @@ class Picture:
     metadata: Metadata = NOTHING
     tables: tuple[tuple[int, ...], ...] = ()
     lossless: bool = False
+
+    @property
+    def pixels(self) -> NDArray[np.float32]:
+        """The levels as float32 in [0, 1]; a new array where they are bytes."""
+        return from_uint8(self.levels) if self.levels.dtype == np.uint8 else self.levels
 
 
 def from_uint8(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -205,8 +211,10 @@ def suffix_of(path: Path) -> str:
 
 def to_image(picture: Picture, name: str) -> Image.Image:
     """The picture with 8 bits, as it is saved in the format `name`. MediaError for NaN."""
-    pixels = picture.pixels.mean(axis=2) if picture.grey else picture.pixels
-    image = Image.fromarray(to_uint8(pixels))
+    if picture.levels.dtype == np.uint8 and not picture.grey:
+        image = Image.fromarray(picture.levels)
+    else:
+        image = Image.fromarray(to_uint8(picture.pixels.mean(axis=2) if picture.grey else picture.pixels))
     if picture.icc and name in _WITHOUT_PROFILE and not picture.grey:
         image = _to_srgb(image, picture.icc) or image
     if picture.alpha is not None and name in _TRANSPARENT:
@@ -402,8 +410,8 @@ def _eight_bits(image: Image.Image, empty: Picture, turn: int) -> Picture:
         pixels, empty = _to_srgb(pixels, empty.icc) or pixels.convert("RGB"), replace(empty, icc=None)
     colour, alpha = _split(pixels)
     grey = colour.mode == "L"
-    values = from_uint8(np.asarray(colour))
-    return replace(empty, pixels=_three(values) if grey else values, alpha=alpha, grey=grey)
+    values = np.asarray(colour)
+    return replace(empty, levels=_three(values) if grey else values, alpha=alpha, grey=grey)
 
 
 def _own_tiff(file: IO[bytes], max_megapixels: float) -> Picture:
@@ -429,7 +437,7 @@ def _filled(empty: Picture, levels: NDArray[Any], turn: int) -> Picture:
         pixels = colour.astype(np.float32) / np.float32(65535)
     grey = colour.shape[2] == 1
     bits = 32 if levels.dtype == np.float32 else 16
-    return replace(empty, pixels=_three(pixels[..., 0]) if grey else pixels, alpha=alpha, grey=grey, bits=bits)
+    return replace(empty, levels=_three(pixels[..., 0]) if grey else pixels, alpha=alpha, grey=grey, bits=bits)
 
 
 def _turned(levels: NDArray[Any], turn: int) -> NDArray[Any]:

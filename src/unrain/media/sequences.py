@@ -105,7 +105,7 @@ class _PictureShot:
 
     def written(self, pixels: Pixels) -> Picture:
         """The cleaned picture, with all that the old one holds besides its pixels."""
-        return replace(read_picture(self.path), pixels=pixels)
+        return replace(read_picture(self.path), levels=pixels)
 
 
 @dataclass(frozen=True)

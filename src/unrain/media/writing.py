@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import shutil
 import socket
 import zlib
 from collections.abc import Iterator
@@ -50,13 +51,18 @@ def atomic_output(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(root: Path) -> None:
-    """Remove the temporary files below `root` that processes of this machine left behind when they were killed."""
-    for folder, _, names in os.walk(root):
-        for name in names:
-            left = _LEFTOVER.fullmatch(name)
-            if left is not None and left[1] == _HOST and not _is_alive(int(left[2])):
-                with suppress(OSError):
-                    Path(folder, name).unlink()
+    """Remove what lies below `root` that processes of this machine left unfinished when they were killed."""
+    for folder, folders, names in os.walk(root):
+        for name in filter(_is_left, names):
+            with suppress(OSError):
+                Path(folder, name).unlink()
+        for name in filter(_is_left, folders):
+            shutil.rmtree(Path(folder, name), ignore_errors=True)
+
+
+def _is_left(name: str) -> bool:
+    left = _LEFTOVER.fullmatch(name)
+    return left is not None and left[1] == _HOST and not _is_alive(int(left[2]))
 
 
 @contextmanager
@@ -87,5 +93,5 @@ def _publish(temporary: Path, path: Path) -> None:
 def _is_alive(process: int) -> bool:
     """Whether a process still runs; one that is dead and that nobody buried does not."""
     with suppress(psutil.Error):
-        return bool(psutil.Process(process).status() != psutil.STATUS_ZOMBIE)
+        return psutil.pid_exists(process) and bool(psutil.Process(process).status() != psutil.STATUS_ZOMBIE)
     return False

@@ -91,7 +91,7 @@ def _photo(job: Job, part: Path, clouds: _Clouds, listener: Listener) -> int:
     listener.started(job, Kind.IMAGE, 1)
     picture = images.read_picture(job.source)
     (rainy,) = clouds.frames([picture.pixels])
-    images.write_picture(part, replace(picture, pixels=rainy))
+    images.write_picture(part, replace(picture, levels=rainy))
     return 1
 
 

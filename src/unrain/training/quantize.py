@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,28 +19,35 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
+from unrain import weights
 from unrain.data.photos import pictures, read_pixels
 from unrain.errors import MediaError, WeightsError
-from unrain.inference import engines
-from unrain.inference.engines import Arrays
+from unrain.inference import engines, recurrence
+from unrain.inference.engines import Arrays, Engine
+from unrain.inference.frames import run_frames
 from unrain.inference.layout import to_planes
 from unrain.inference.pictures import MEANS, WIDTH
 from unrain.rain.render import render
+from unrain.training.validation import film_pieces
 
-COUNT, SIDE, SEED = 24, 160, 0
-"""How many photos, how large a piece of each, and the rain's first seed."""
+COUNT, FRAMES, SIDE, SEED = 24, 4, 160, 0
+"""How many photos, or frames of each clip, how large a piece of each, and the rain's first seed."""
 
 
-def quantize(graph: Path, photos: Path, target: Path, stages: int) -> None:
-    """Write the 8-bit twin of a step graph of a network for pictures.
+def quantize(graph: Path, material: Path, target: Path, stages: int) -> None:
+    """Write the 8-bit twin of a step graph.
 
     The 3x3 convolutions between the first and the last one become 8-bit, channel by channel; attention, state and
-    picture stay in float32. Ranges are the widest over `stages` stages of 24 photos below `photos`, with rain of all
-    kinds and one in eight without. Raises `WeightsError` for another graph, `MediaError` if there are too few photos.
+    picture stay in float32. Ranges are the widest over `stages` stages of 24 photos below `material`, or for a video
+    network over 4 frames of each clip in it, with rain of all kinds and one in eight without. Raises `WeightsError`
+    for another graph, `MediaError` if there are too few photos.
     """
     known = {port.name for port in onnx.load(graph, load_external_data=False).graph.input}
-    if "rainy" not in known:
-        raise WeightsError(f"{graph}: is not a step graph of a network for pictures")
+    if not known & {"rainy", "frame"}:
+        raise WeightsError(f"{graph}: is not a step graph of a network of ours")
+    inputs = (
+        _frame_inputs(graph, material) if "frame" in known else _inputs(graph, list(rainy_pieces(material)), stages)
+    )
     with tempfile.TemporaryDirectory() as folder, _quietly():
         plain = Path(folder) / "plain.onnx"
         model = _widened(onnx.load(graph, load_external_data=False))
@@ -47,7 +55,7 @@ def quantize(graph: Path, photos: Path, target: Path, stages: int) -> None:
         quantize_static(
             plain,
             target,
-            _Steps(graph, list(rainy_pieces(photos)), stages),
+            _Steps(inputs),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             activation_type=QuantType.QUInt8,
@@ -77,10 +85,10 @@ def rainy_pieces(photos: Path) -> Iterator[NDArray[np.float32]]:
 
 
 class _Steps(CalibrationDataReader):  # type: ignore[misc]
-    """All inputs that a step graph meets while it cleans pictures."""
+    """All inputs that a step graph meets."""
 
-    def __init__(self, graph: Path, pieces: Sequence[NDArray[np.float32]], stages: int) -> None:
-        self._inputs = _inputs(graph, pieces, stages)
+    def __init__(self, inputs: Iterator[Arrays]) -> None:
+        self._inputs = inputs
 
     def get_next(self) -> Arrays | None:
         return next(self._inputs, None)
@@ -100,6 +108,42 @@ def _inputs(graph: Path, pieces: Sequence[NDArray[np.float32]], stages: int) -> 
             if engine is not None:
                 results = engine.run({name: values[name] for name in engine.inputs})
                 values |= {name.removesuffix("_next"): value for name, value in results.items()}
+
+
+def _frame_inputs(graph: Path, folder: Path) -> Iterator[Arrays]:
+    entry = replace(weights.find(weights.DEFAULT_VIDEO), file=str(graph.absolute()), sha256=weights.file_hash(graph))
+    cleaner = recurrence.opened(entry, "onnxruntime", precision="fp32")
+    recorder = _Recorder(cleaner.engine)
+    cleaner.engine = recorder
+    for frames in rainy_clips(folder):
+        for _ in run_frames(cleaner, frames, warm_up=1):
+            yield from recorder.taken()
+
+
+def rainy_clips(folder: Path) -> Iterator[list[NDArray[np.float32]]]:
+    """The middles of some frames of each clip, `(160, 160, 3)` in [0, 1], with rain; every eighth without."""
+    for number, clip in enumerate(film_pieces(folder.parent, FRAMES, (SIDE, SIDE))[:, None]):
+        generator = torch.Generator().manual_seed(SEED + number)
+        wet = render(clip, "mixed", generator).rainy if number % 8 else clip
+        yield list(wet[0].permute(0, 2, 3, 1).numpy())
+
+
+class _Recorder:
+    """An engine that remembers what it was given."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.name, self.device, self.inputs = engine.name, engine.device, engine.inputs
+        self._engine, self._given = engine, list[Arrays]()
+
+    def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
+        """See `Engine.run`."""
+        self._given.append(dict(inputs))
+        return self._engine.run(inputs)
+
+    def taken(self) -> list[Arrays]:
+        """What it was given since the last time."""
+        given, self._given = self._given, []
+        return given
 
 
 def _left_in_float(model: onnx.ModelProto) -> list[str]:

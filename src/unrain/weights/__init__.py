@@ -14,11 +14,18 @@ from unrain.errors import WeightsError
 
 DEFAULT_IMAGE, DEFAULT_VIDEO = "sapnet", "j4rnet"
 PRECISIONS = ("int8", "fp32")
+FAST_IMAGE = "sapnet-fast"
+QUALITIES = {
+    "fast": (FAST_IMAGE, FAST_IMAGE),
+    "balanced": (DEFAULT_IMAGE, DEFAULT_VIDEO),
+    "best": (DEFAULT_IMAGE, DEFAULT_VIDEO),
+}
+"""Which models clean photos and videos. The best one does it in float32, whatever is faster."""
 
 
 @dataclass(frozen=True)
 class Twin:
-    """The same model's graph in another precision. lost: the decibels that it costs, measured on validation photos."""
+    """The same model's graph in another precision. lost: the mean decibels that it costs on validation pictures."""
 
     file: str
     sha256: str
@@ -30,8 +37,8 @@ class Entry:
     """One model of the catalog.
 
     kind: what it cleans. network: whose step graph it is. stages: how often that runs for one picture (1 for a video
-    model's frame). memory: bytes that it needs per pixel of a picture. front: the image model that helps a video model,
-    see `J4RNetStep`. The rest of the table is in `details`, for people to read.
+    model's frame). memory: bytes that it needs per pixel of a picture, by engine and precision. front: the image model
+    that helps a video model, see `J4RNetStep`. The rest of the table is in `details`, for people to read.
     """
 
     name: str
@@ -40,11 +47,16 @@ class Entry:
     file: str
     sha256: str
     stages: int
-    memory: int
+    memory: dict[str, dict[str, int]]
     summary: str
     details: dict[str, Any]
     front: str | None = None
     int8: Twin | None = None
+
+    def bytes_per_pixel(self, engine: str, precision: str) -> int:
+        """What a pixel takes on this engine, or on the one that takes the most."""
+        known = self.memory.get(engine) or {precision: max(max(each.values()) for each in self.memory.values())}
+        return known[precision]
 
     def graph(self, precision: str = "fp32") -> Path:
         """The step graph's file; `WeightsError` if it is missing or not the one that the catalog names."""
@@ -55,12 +67,17 @@ class Entry:
             file, sha256 = self.int8.file, self.int8.sha256
         path = _folder() / file
         try:
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            digest = file_hash(path)
         except OSError as error:
             raise WeightsError(f"the weights of {self.name} are missing; install unrain again") from error
         if digest != sha256:
             raise WeightsError(f"the weights of {self.name} are damaged ({path}); install unrain again")
         return path
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, as the catalog has it."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _folder() -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import platformdirs
 from numpy.typing import NDArray
 
 from unrain.errors import EngineError
@@ -20,6 +21,9 @@ import openvino as ov  # noqa: E402
 from openvino import opset13 as ops  # noqa: E402
 
 Shape = tuple[int, int]
+
+KEPT = 24
+"""Compiled graphs on the disk, of two to ten megabytes each: one for each size of pictures."""
 
 
 class OpenVINOEngine:
@@ -54,9 +58,22 @@ class OpenVINOEngine:
         if self._request is None or shape != self._shape:
             height, width = shape
             model = repeated(sized(self._step, height, width), self._outputs, self._steps)
-            self._request = self._core.compile_model(model, "CPU", self._config).create_infer_request()
+            self._request = self._core.compile_model(model, "CPU", self._config | _cache()).create_infer_request()
             self._shape = (height, width)
         return self._request
+
+
+def _cache() -> dict[str, object]:
+    """The setting that keeps compiled graphs for the next process, the newest of them; none where that cannot be."""
+    folder = Path(platformdirs.user_cache_dir("unrain")) / "openvino"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        blobs = sorted(folder.glob("*.blob"), key=lambda blob: blob.stat().st_mtime, reverse=True)
+        for old in blobs[KEPT - 1 :]:
+            old.unlink(missing_ok=True)
+    except OSError:
+        return {}
+    return {"CACHE_DIR": str(folder)}
 
 
 def sized(step: ov.Model, height: int, width: int) -> ov.Model:
