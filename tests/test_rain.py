@@ -81,6 +81,16 @@ def test_frame_recomposes_exactly_by_the_hybrid_equation(clip: torch.Tensor, pre
     assert torch.equal(frames.background, clip)
 
 
+def test_mist_can_be_a_part_of_the_scene(clip: torch.Tensor) -> None:
+    storm, misty = (render(clip, "storm", seeded(1), keep_mist=kept) for kept in (False, True))
+    torch.testing.assert_close(misty.rainy, storm.rainy, atol=2e-3, rtol=0)
+    assert torch.equal(misty.rainy, compose(*misty[1:]))
+    assert (misty.background - clip).abs().mean() > 0.01
+    assert misty.streaks.abs().mean() < 0.8 * storm.streaks.abs().mean()
+    drawn, kept = (render(clip, "rain100h", seeded(1), keep_mist=kept) for kept in (False, True))
+    assert torch.equal(drawn.rainy, kept.rainy)
+
+
 @pytest.mark.parametrize("preset", NAMES)
 def test_every_layer_is_in_its_range(clip: torch.Tensor, preset: str) -> None:
     frames = render(clip, preset, seeded(2))

@@ -39,12 +39,14 @@ REAL_CLIPS = 0.3
 class Mixture:
     """What a batch is made of: the preset of its rain, and the fractions of other material.
 
-    pairs: the part of the batch that gets the rain of real pairs, `dry` the part that gets none.
+    pairs: the part of the batch that gets the rain of real pairs, `dry` the part that gets none. mist: whether the mist
+    of physical rain is to be taken away too, or stays in the truth.
     """
 
     rain: str = "mixed"
     pairs: float = 0.0
     dry: float = 0.0
+    mist: bool = True
 
 
 class Batch(NamedTuple):
@@ -151,7 +153,7 @@ class Batches:
             return list(pool.map(of, self.clips))
 
     def _rendered(self, scene: _Scene, _: np.random.Generator, generator: torch.Generator) -> RainyFrames:
-        return render(scene.clean, self.mixture.rain, generator, scene.camera, scene.depth)
+        return render(scene.clean, self.mixture.rain, generator, scene.camera, scene.depth, not self.mixture.mist)
 
     def _real_rain(self, scene: _Scene, random: np.random.Generator, _: torch.Generator) -> RainyFrames:
         """The rain of real pairs, laid on other pictures: rainy − clean, one random window per frame."""

@@ -61,11 +61,17 @@ class Rain(NamedTuple):
     drops: Drops | None
     hiding: Hiding | None
 
-    def on(self, clip: Tensor, start: int = 0, camera: CameraPath | None = None) -> RainyFrames:
+    def on(
+        self, clip: Tensor, start: int = 0, camera: CameraPath | None = None, keep_mist: bool = False
+    ) -> RainyFrames:
         """Frames `start`, `start` + 1 … of the N clips with their rain; `clip` is `(N, T, 3, H, W)` in [0, 1].
 
         Frames can be rendered in parts, and come out as in one go. With a `camera`, the rain moves as the scene does.
+        To `keep_mist` is to take what the air does to the light for a part of the background, and not of the rain.
         """
+        if keep_mist and self.drops is not None:
+            clip, drops = self._through_air(clip, self.drops)
+            return self._replace(drops=drops).on(clip, start, camera)
         count, frames, _, height, width = clip.shape
         time = torch.arange(start, start + frames, device=clip.device)
 
@@ -95,6 +101,15 @@ class Rain(NamedTuple):
         _put(reliance, self.hiding.clips, covered)
         _put(rainy, self.hiding.clips, compose(there, torch.zeros(()), hidden, covered))
         return RainyFrames(rainy, clip, streaks, alpha, reliance)
+
+    @staticmethod
+    def _through_air(clip: Tensor, drops: Drops) -> tuple[Tensor, Drops]:
+        """The clips as they are seen in the mist without drops, and the drops in clear air."""
+        misty, scene = clip.clone(), _take(clip, drops.clips)
+        nothing = scene.new_zeros((*scene.shape[:2], 1, *scene.shape[3:]))
+        _put(misty, drops.clips, scene + see_through(scene, nothing, drops.depth, drops.air))
+        clear = drops.air._replace(extinction=torch.zeros_like(drops.air.extinction))
+        return misty.clamp_(0, 1), drops._replace(air=clear)
 
 
 def _take(clips: Tensor, numbers: Tensor) -> Tensor:
@@ -182,14 +197,15 @@ def render(
     generator: torch.Generator,
     camera: CameraPath | None = None,
     depth: Tensor | None = None,
+    keep_mist: bool = False,
 ) -> RainyFrames:
-    """Rain on clean frames, `(N, T, 3, H, W)` RGB in [0, 1] on the generator's device; see `RainyFrames` and `fall`.
+    """Rain on clean frames, `(N, T, 3, H, W)` RGB in [0, 1] on the generator's device; see `Rain.on` and `fall`.
 
     Raises `UnrainError` for an unknown preset, `ValueError` for another shape or range.
     """
     check_clip(clip)
     count, _, _, height, width = clip.shape
-    return fall(count, height, width, preset, generator, depth=depth).on(clip, camera=camera)
+    return fall(count, height, width, preset, generator, depth=depth).on(clip, camera=camera, keep_mist=keep_mist)
 
 
 def check_clip(clip: Tensor) -> None:
