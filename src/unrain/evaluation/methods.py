@@ -90,7 +90,7 @@ class ImageMethod:
     def __init__(self, label: str, cleaner: PictureCleaner, count: int, about: Mapping[str, Any]) -> None:
         self.label = label
         ran = _runs_on(cleaner.engine(count))
-        self.about: Mapping[str, Any] = {"kind": "network for pictures", **about, **ran, "stages": count}
+        self.about: Mapping[str, Any] = {"kind": "network for pictures", **ran, **about, "stages": count}
         self._cleaner, self._count = cleaner, count
 
     def refusal(self, suite: Suite) -> str | None:
@@ -113,7 +113,7 @@ class VideoMethod:
 
     def __init__(self, label: str, cleaner: FrameCleaner, about: Mapping[str, Any]) -> None:
         self.label = label
-        self.about: Mapping[str, Any] = {"kind": "network for videos", **about, **_runs_on(cleaner.engine)}
+        self.about: Mapping[str, Any] = {"kind": "network for videos", **_runs_on(cleaner.engine), **about}
         self._cleaner = cleaner
 
     def refusal(self, suite: Suite) -> str | None:
@@ -249,6 +249,8 @@ def _entry(graph: Path) -> weights.Entry:
 
 def _graph(label: str, entry: weights.Entry, count: int | None, engine: str, threads: int | None) -> Method:
     about = {"network": entry.name, "file": str(entry.graph()), "sha256": entry.sha256}
+    if b"QuantizeLinear" in entry.graph().read_bytes():
+        about["precision"] = "int8"
     if entry.kind == "video":
         _refuse_stages(label, count)
         return VideoMethod(label, recurrence.opened(entry, engine, threads, "fp32"), about)

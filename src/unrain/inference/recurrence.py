@@ -65,6 +65,10 @@ class Seen:
         """The first estimate of the clean frame."""
         return self._front(self.floats)
 
+    def forget(self) -> None:
+        """Let go of the estimate, as the frame is done; it would be made again."""
+        self.__dict__.pop("estimate", None)
+
 
 class Past(NamedTuple):
     """The frame before as it came in, and the memory `(1, 67, H, W)` that it left, in single or half precision."""
