@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Protocol, Self
@@ -187,13 +189,38 @@ def clean_pieces(
         tape.let_go(first)
         if tape.shot(done) is None:
             return
-        with begin(len(found.notes)) as piece, closing(tape.play(first)) as frames:
+        with begin(len(found.notes)) as piece, closing(tape.play(first)) as frames, Behind() as behind:
             for result, shot in _results(clean(frames), tape, first, done, found):
-                piece.write(result, shot)
+                behind.do(partial(piece.write, result, shot))
                 done += 1
                 if progress is not None:
                     progress(done)
         found.finish(piece.note())
+
+
+class Behind:
+    """One thread that does what comes, one thing after the other, while its owner prepares the next, and no more.
+
+    What goes wrong there is raised when the next thing is handed over, or at the end.
+    """
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, "unrain-write")
+        self._last: Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._pool.shutdown()
+        if kind is None and self._last is not None:
+            self._last.result()
+
+    def do(self, work: Callable[[], None]) -> None:
+        """Have it done, when what came before is done."""
+        if self._last is not None:
+            self._last.result()
+        self._last = self._pool.submit(work)
 
 
 def _results(
