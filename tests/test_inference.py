@@ -189,6 +189,20 @@ def test_look_ahead_shows_what_follows_and_reads_no_further() -> None:
     assert seen == [(0, [1, 2]), (1, [2, 3]), (2, [3, 4]), (3, [4]), (4, [])]
 
 
+@pytest.mark.parametrize("precision", weights.PRECISIONS)
+@pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
+def test_flat_frames_give_numbers_near_what_they_were(level: float, precision: str) -> None:
+    """Black, grey and white: no NaN and no drift, in photos and in a memory that sees them again and again."""
+    flat = np.full((40, 48, 3), level, np.float32)
+    for name in ("sapnet", "sapnet-fast"):
+        clean, _ = pictures.opened(weights.find(name), "openvino", 1, precision).clean_piece(flat, 3)
+        assert np.abs(clean - level).max() < 0.1
+    video = recurrence.opened(weights.find("j4rnet"), "openvino", 1, precision)
+    moving = [flat + np.float32(number / 255) * (1 - 2 * level) for number in range(6)]
+    for result in run_frames(video, moving, warm_up=1):
+        assert np.abs(result.background - level).max() < 0.15
+
+
 @pytest.mark.parametrize("length", [1, 2])
 def test_shortest_videos_are_cleaned(clip: list[Pixels], length: int) -> None:
     assert len(list(unrain.load("j4rnet").stream(clip[:length]))) == length

@@ -35,6 +35,7 @@ def downstream(
         Path | None, typer.Option("--output", "-o", help="A .json file for the table.", show_default=False)
     ] = None,
     engine: Annotated[str, typer.Option(help="auto, openvino, onnxruntime or torch.")] = "auto",
+    precision: Annotated[str, typer.Option(help="Of the shipped models: fp32 or int8.")] = "fp32",
     threads: Annotated[int | None, typer.Option(min=1, help="Processor threads.", show_default="all")] = None,
 ) -> None:
     """Measure detection and segmentation on labelled photos: clean, in rain, and derained."""
@@ -53,7 +54,7 @@ def downstream(
     except ImportError:
         raise UnrainError("this needs PyTorch; try: pip install 'unrain[eval,train]'") from None
     photos = read_labelled(data)
-    opened = [open_method(method, engine, threads) for method in methods or ()]
+    opened = [open_method(method, engine, threads, precision) for method in methods or ()]
     with Steps() as steps:
         steps.started("labelled photos", len(photos) * (2 + len(opened)))
         compared = compare(

@@ -194,14 +194,17 @@ def _result(files: Mapping[tuple[str, str], Path], clip: str, frame: Frame, pict
     return result
 
 
-def open_method(text: str, engine: str = "auto", threads: int | None = None) -> Method:
+def open_method(text: str, engine: str = "auto", threads: int | None = None, precision: str = "fp32") -> Method:
     """What is meant by one METHOD of the command line.
 
     A shipped model's name; a step graph (.onnx); a checkpoint of a training run, or one that the authors of a network
     published (.pt, .pth; these need the extra `train`, and run in PyTorch, exactly as they are); or a folder of
     results. `LABEL=` before it names its row. `@N` behind it is the number of stages of a network for pictures.
-    Raises `UnrainError` where it is none of these.
+    `precision`, int8 or fp32, is that of the shipped models; the others are what they are. Raises `UnrainError`
+    where it is none of these.
     """
+    if precision not in weights.PRECISIONS:
+        raise UnrainError(f"there is no precision {precision!r}; choose one of {', '.join(weights.PRECISIONS)}")
     label, what = _split_label(text)
     path, count = _split_stages(what)
     label = label or Path(what).resolve().name
@@ -216,7 +219,7 @@ def open_method(text: str, engine: str = "auto", threads: int | None = None) -> 
             f"there is no method {what!r}: it is no file or folder here, and no shipped model"
             f" ({', '.join(weights.catalog())})"
         )
-    return _graph(label, weights.find(str(path)), count, engine, threads)
+    return _graph(label, weights.find(str(path)), count, engine, threads, precision)
 
 
 def _split_label(text: str) -> tuple[str, str]:
@@ -247,14 +250,17 @@ def _entry(graph: Path) -> weights.Entry:
     return replace(like, name=graph.stem, network=network, file=file, sha256=digest, details={}, int8=None)
 
 
-def _graph(label: str, entry: weights.Entry, count: int | None, engine: str, threads: int | None) -> Method:
-    about = {"network": entry.name, "file": str(entry.graph()), "sha256": entry.sha256}
-    if b"QuantizeLinear" in entry.graph().read_bytes():
+def _graph(
+    label: str, entry: weights.Entry, count: int | None, engine: str, threads: int | None, precision: str = "fp32"
+) -> Method:
+    graph = entry.graph(precision)
+    about = {"network": entry.name, "file": str(graph), "sha256": weights.file_hash(graph)}
+    if b"QuantizeLinear" in graph.read_bytes():
         about["precision"] = "int8"
     if entry.kind == "video":
         _refuse_stages(label, count)
-        return VideoMethod(label, recurrence.opened(entry, engine, threads, "fp32"), about)
-    return ImageMethod(label, pictures.opened(entry, engine, threads), count or entry.stages, about)
+        return VideoMethod(label, recurrence.opened(entry, engine, threads, precision), about)
+    return ImageMethod(label, pictures.opened(entry, engine, threads, precision), count or entry.stages, about)
 
 
 def _checkpoint(label: str, path: Path, count: int | None, threads: int | None) -> Method:
