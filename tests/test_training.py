@@ -20,7 +20,7 @@ import torch
 
 from unrain.data.batches import Batches, Mixture
 from unrain.errors import RecipeError, WeightsError
-from unrain.networks.graphs import build, read_network
+from unrain.networks.graphs import build, exported, read_network
 from unrain.networks.sapnet import SAPNet
 from unrain.training import checkpoint, loop, recipe, validation
 from unrain.training.export import averaged_network, export, export_checkpoints, mean_network
@@ -412,7 +412,8 @@ def test_exported_graph_is_one_small_file_that_agrees_with_the_checkpoint(
     # Weights are rounded to half precision, one part in 2000.
     assert max(float(line.split("at most ")[1].split()[0]) for line in lines[1:]) < 1e-3
     assert str(tmp_path).encode() not in graph.read_bytes()
-    trained, read = averaged_network(last).state_dict(), read_network(graph).state_dict()
+    trained, read = exported(averaged_network(last)).state_dict(), read_network(graph).state_dict()
+    assert read.keys() == trained.keys()
     assert all(torch.equal(read[name], value.half().float()) for name, value in trained.items())
 
 

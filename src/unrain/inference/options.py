@@ -66,7 +66,9 @@ class Options:
     @property
     def taken_precision(self) -> str:
         """What was asked for, or what goes with the quality."""
-        return "fp32" if self.precision == "auto" and self.quality == "best" else self.precision
+        if self.precision != "auto":
+            return self.precision
+        return {"best": "fp32", "fast": "auto" if self.engine == "torch" else "int8"}.get(self.quality, "auto")
 
     def settings(self) -> dict[str, Any]:
         """All that a result depends on besides its source, as a manifest remembers it."""
