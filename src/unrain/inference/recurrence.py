@@ -6,7 +6,7 @@ Which frames follow each other, and when there is no past, is `frames.py`'s busi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
@@ -89,6 +89,7 @@ class FrameCleaner:
     front: Callable[[Pixels], Pixels]
     memory: float
     budget: float = DEFAULT_MEMORY
+    _sizes: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict, init=False)
 
     def see(self, pixels: AnyPixels) -> Seen:
         """A frame of the video."""
@@ -106,11 +107,18 @@ class FrameCleaner:
         """The result of a frame, and the past of the one after it."""
         height, width = frame.pixels.shape[:2]
         moved = motion(past.frame.floats, frame.floats)
-        size = tiles.fit(height, width, room(self.memory, self.budget, LEAST), LEAST)
+        size = self._tile(height, width)
         if size == (height, width):
             results = self._step(frame.floats, frame.estimate, np.asarray(past.memory, np.float32), moved)
             return _result(results), Past(frame, results["memory_next"])
         return self._in_tiles(frame, past, moved, size)
+
+    def _tile(self, height: int, width: int) -> tuple[int, int]:
+        """The size of tiles for frames of this size, which stays, however much memory others take meanwhile."""
+        if (height, width) not in self._sizes:
+            pixels = room(self.memory, self.budget, LEAST)
+            self._sizes[height, width] = tiles.fit(height, width, pixels, LEAST)
+        return self._sizes[height, width]
 
     def _in_tiles(self, frame: Seen, past: Past, moved: Plane, size: tuple[int, int]) -> tuple[CleanFrame, Past]:
         height, width = frame.pixels.shape[:2]
@@ -134,14 +142,14 @@ class FrameCleaner:
 
 def _laid(memory: NDArray[np.floating], moved: Plane, seen: tiles.Region) -> tuple[Plane, Plane]:
     """The memory that a tile needs, moved by whole pixels, and the motion that is left, so that the halo is enough."""
-    rest = moved[:, *seen]
+    motion_there = moved[:, *seen]
+    way = np.rint(np.median(motion_there, axis=(1, 2))).astype(np.int64)
     rows, columns = (
-        (np.arange(part.start, part.stop) + round(float(np.median(way)))).clip(0, length - 1)
-        for part, way, length in zip(seen, rest, memory.shape[2:], strict=True)
+        (np.arange(part.start, part.stop) + step).clip(0, length - 1)
+        for part, step, length in zip(seen, way, memory.shape[2:], strict=True)
     )
     there = np.ascontiguousarray(memory[:, :, rows[:, None], columns], np.float32)
-    left = np.array([round(float(np.median(way))) for way in rest], np.float32)
-    return there, np.ascontiguousarray(rest - left[:, None, None])
+    return there, np.ascontiguousarray(motion_there - way[:, None, None].astype(np.float32))
 
 
 def _result(results: Arrays) -> CleanFrame:
