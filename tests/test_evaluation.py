@@ -443,6 +443,8 @@ class TestCommandLine:
         write(tmp_path / "rain12/rainy", {f"{number}.png": np.tile(rainy(number), (9, 9, 1)) for number in range(12)})
         write(tmp_path / "rain12/clean", {f"{number}.png": np.tile(clean(number), (9, 9, 1)) for number in range(12)})
         arguments = command("sapnet", "--suite", "rain12", "--data", tmp_path, "-o", tmp_path / "report")
+        # where the tests themselves run in the background, Ctrl-C is ignored, and programs inherit that
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
         assert process.stderr is not None
         assert "rain12" in process.stderr.readline()

@@ -408,7 +408,8 @@ let shown = "";
 
 function tabsOf(item) {
   const files = item.job?.files ?? {};
-  const preview = item.state !== "done" && files["preview-clean"];
+  // they come, and go, one after the other
+  const preview = item.state !== "done" && files["preview-clean"] && files["preview-rainy"];
   const pick = (name) => files[preview ? `preview-${name}` : name]?.url;
   const before = preview ? files["preview-rainy"].url : item.source;
   const clean = item.state === "done" || preview ? pick("clean") : null;
