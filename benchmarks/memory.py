@@ -3,8 +3,8 @@
     python benchmarks/memory.py
 
 Each measurement is a process of its own: two sizes, and the slope of the peak between them. A video model is measured
-without the image model that helps it. The catalog's `memory` is
-the largest of a model's figures on the engines that run its graph, rounded up.
+without the image model that helps it. The catalog's `memory` has
+these figures, rounded up.
 """
 
 from __future__ import annotations

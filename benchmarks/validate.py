@@ -9,7 +9,6 @@ first. Nothing here is a test set.
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,8 +29,7 @@ Frames = list[NDArray[np.float32]]
 
 def main(data: Path, graphs: list[Path]) -> None:
     """Print a table for the image models and one for the video models."""
-    shipped = [weights.find(name) for name in (weights.DEFAULT_IMAGE, weights.DEFAULT_VIDEO)]
-    entries = shipped + [entry_of(graph) for graph in graphs]
+    entries = [*weights.catalog().values(), *(entry_of(graph) for graph in graphs)]
     images = [
         (f"{entry.name} {precision}" if entry.int8 else entry.name, image_cleaner(entry, precision))
         for entry in entries
@@ -47,9 +45,7 @@ def entry_of(graph: Path) -> weights.Entry:
     """A step graph outside of the catalog, with the memory and stages of the shipped one of its kind."""
     name, _ = graph_of(read_network(graph))
     like = weights.find(name)
-    digest = hashlib.sha256(graph.read_bytes()).hexdigest()
-    file = str(graph.absolute())
-    return replace(like, name=graph.name, file=file, sha256=digest, int8=None)
+    return replace(like, name=graph.name, file=str(graph.absolute()), sha256=weights.file_hash(graph), int8=None)
 
 
 def image_cleaner(entry: weights.Entry, precision: str) -> Callable[[Frames], Frames]:

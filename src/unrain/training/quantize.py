@@ -20,7 +20,7 @@ from onnx import numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from unrain import weights
-from unrain.data.photos import pictures, read_pixels
+from unrain.data.photos import clips, pictures, read_pixels
 from unrain.errors import MediaError, WeightsError
 from unrain.inference import engines, recurrence
 from unrain.inference.engines import Arrays, Engine
@@ -28,7 +28,7 @@ from unrain.inference.frames import run_frames
 from unrain.inference.layout import to_planes
 from unrain.inference.pictures import MEANS, WIDTH
 from unrain.rain.render import render
-from unrain.training.validation import film_pieces
+from unrain.training.validation import middle
 
 COUNT, FRAMES, SIDE, SEED = 24, 4, 160, 0
 """How many photos, or frames of each clip, how large a piece of each, and the rain's first seed."""
@@ -45,9 +45,10 @@ def quantize(graph: Path, material: Path, target: Path, stages: int) -> None:
     known = {port.name for port in onnx.load(graph, load_external_data=False).graph.input}
     if not known & {"rainy", "frame"}:
         raise WeightsError(f"{graph}: is not a step graph of a network of ours")
-    inputs = (
-        _frame_inputs(graph, material) if "frame" in known else _inputs(graph, list(rainy_pieces(material)), stages)
-    )
+    if "frame" in known:
+        inputs = _frame_inputs(graph, material)
+    else:
+        inputs = _inputs(graph, list(rainy_pieces(material)), stages)
     with tempfile.TemporaryDirectory() as folder, _quietly():
         plain = Path(folder) / "plain.onnx"
         model = _widened(onnx.load(graph, load_external_data=False))
@@ -122,7 +123,9 @@ def _frame_inputs(graph: Path, folder: Path) -> Iterator[Arrays]:
 
 def rainy_clips(folder: Path) -> Iterator[list[NDArray[np.float32]]]:
     """The middles of some frames of each clip, `(160, 160, 3)` in [0, 1], with rain; every eighth without."""
-    for number, clip in enumerate(film_pieces(folder.parent, FRAMES, (SIDE, SIDE))[:, None]):
+    for number, frames in enumerate(clips(folder)):
+        piece = middle(frames[(len(frames) - FRAMES) // 2 :][:FRAMES], (SIDE, SIDE))
+        clip = torch.from_numpy(piece.copy()).permute(0, 3, 1, 2)[None].float() / 255
         generator = torch.Generator().manual_seed(SEED + number)
         wet = render(clip, "mixed", generator).rainy if number % 8 else clip
         yield list(wet[0].permute(0, 2, 3, 1).numpy())
