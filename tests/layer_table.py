@@ -49,3 +49,30 @@ def progressive(weights: Weights, rainy: Array, stages: int, unit: Callable[[Arr
         estimate = rainy + conv(weights, "conv.0", x)
         estimates.append(estimate)
     return estimates
+
+
+def prenet(weights: Weights, rainy: Array, stages: int) -> list[Array]:
+    """PReNet: two convolutions in each unit."""
+
+    def unit(x: Array, number: int) -> Array:
+        return relu(conv(weights, f"res_conv{number}.2", relu(conv(weights, f"res_conv{number}.0", x))))
+
+    return progressive(weights, rainy, stages, unit)
+
+
+def sapnet(weights: Weights, rainy: Array, stages: int) -> list[Array]:
+    """SAPNet: two dilated convolutions in each unit, each with attention."""
+
+    def attention(x: Array, name: str) -> Array:
+        w1, w2, w3 = (weights[f"{name}.{part}.weight"][:, :, 0, 0] for part in ("conv_du.0", "conv_du.2", "conv_1_1"))
+        y = x.mean(axis=(1, 2))
+        gate = sigmoid(w2 @ relu(w1 @ y) + w3 @ y)
+        return np.asarray(x * gate[:, None, None])
+
+    def unit(x: Array, number: int) -> Array:
+        for layer in (0, 3):
+            x = conv(weights, f"res_conv{number}.{layer}", x, dilation=2 ** (number - 1))
+            x = relu(attention(x, f"res_conv{number}.{layer + 1}"))
+        return x
+
+    return progressive(weights, rainy, stages, unit)

@@ -232,6 +232,12 @@ class TestMethods:
         expected = np.mean([self.psnr_of(network, number, 6) for number in range(3)])
         assert mean(evaluation, "rain12", "net_latest.pth") == pytest.approx(expected, abs=1e-4)
 
+    def test_the_published_checkpoint_of_another_network_is_told_from_its_weights(
+        self, data: Path, shared: Path
+    ) -> None:
+        method = open_method(str(shared / "peers/prenet/Rain100L.pth"))
+        assert (method.about["network"], method.about["weights"]) == ("prenet", "published")
+
     @staticmethod
     def psnr_of(network: SAPNet, number: int, stages: int) -> float:
         assert graph_of(network)[0] == "sapnet"

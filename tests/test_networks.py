@@ -5,32 +5,16 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import layer_table
 import numpy as np
 import pytest
 import torch
-from layer_table import Array, Weights, conv, progressive, relu, sigmoid
 
 from unrain.errors import WeightsError
 from unrain.networks.graphs import build, load_weights
 from unrain.networks.j4rnet import J4RNet, J4RNetStep, align
 from unrain.networks.progressive import clean
 from unrain.networks.sapnet import SAPNet, from_published
-
-
-def sapnet_by_the_table(weights: Weights, rainy: Array, stages: int) -> list[Array]:
-    def attention(x: Array, name: str) -> Array:
-        w1, w2, w3 = (weights[f"{name}.{part}.weight"][:, :, 0, 0] for part in ("conv_du.0", "conv_du.2", "conv_1_1"))
-        y = x.mean(axis=(1, 2))
-        gate = sigmoid(w2 @ relu(w1 @ y) + w3 @ y)
-        return np.asarray(x * gate[:, None, None])
-
-    def unit(x: Array, number: int) -> Array:
-        for layer in (0, 3):
-            x = conv(weights, f"res_conv{number}.{layer}", x, dilation=2 ** (number - 1))
-            x = relu(attention(x, f"res_conv{number}.{layer + 1}"))
-        return x
-
-    return progressive(weights, rainy, stages, unit)
 
 
 def published(shared: Path) -> dict[str, torch.Tensor]:
@@ -45,7 +29,7 @@ def test_published_sapnet_checkpoint_gives_the_output_of_the_layer_table(shared:
     load_weights(network, from_published(checkpoint))
     rainy = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(1))
     weights = {name.removeprefix("module."): value.double().numpy() for name, value in checkpoint.items()}
-    expected = sapnet_by_the_table(weights, rainy[0].double().numpy(), stages=6)
+    expected = layer_table.sapnet(weights, rainy[0].double().numpy(), stages=6)
     with torch.inference_mode():
         estimates = network(rainy, stages=6)
     for estimate, truth in zip(estimates, expected, strict=True):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import layer_table
 import numpy as np
 import pytest
 import torch
-from layer_table import Array, Weights, conv, progressive, relu
 from numpy.typing import NDArray
 
 from unrain.errors import WeightsError
@@ -23,13 +23,6 @@ def published(shared: Path, name: str) -> dict[str, torch.Tensor]:
     return dict(torch.load(shared / f"peers/prenet/{name}.pth", map_location="cpu", weights_only=True))
 
 
-def prenet_by_the_table(weights: Weights, rainy: Array, stages: int) -> list[Array]:
-    def unit(x: Array, number: int) -> Array:
-        return relu(conv(weights, f"res_conv{number}.2", relu(conv(weights, f"res_conv{number}.0", x))))
-
-    return progressive(weights, rainy, stages, unit)
-
-
 @pytest.mark.parametrize("name", ["Rain100H", "Rain100L", "Rain1400"])
 def test_published_checkpoints_give_the_output_of_the_layer_table(shared: Path, name: str) -> None:
     checkpoint = published(shared, name)
@@ -37,7 +30,7 @@ def test_published_checkpoints_give_the_output_of_the_layer_table(shared: Path, 
     load_weights(network, from_published(checkpoint))
     rainy = torch.rand(1, 3, 33, 47, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     weights = {key: value.double().numpy() for key, value in checkpoint.items()}
-    expected = prenet_by_the_table(weights, rainy[0].numpy(), stages=6)
+    expected = layer_table.prenet(weights, rainy[0].numpy(), stages=6)
     with torch.inference_mode():
         estimates = network.double()(rainy, stages=6)
     for estimate, truth in zip(estimates, expected, strict=True):

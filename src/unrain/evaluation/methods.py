@@ -322,9 +322,9 @@ def _read_checkpoint(path: Path) -> tuple[Any, bool]:
     state = checkpoint.load(path)
     if "network_name" in state:
         return averaged_network(path), False
-    for name in NETWORKS:
-        # A network whose authors published weights has a function that renames them to ours.
-        rename = getattr(importlib.import_module(f"unrain.networks.{name}"), "from_published", None)
+    for name, kind in NETWORKS.items():
+        # A network whose authors published weights has, in its module, a function that renames them to ours.
+        rename = getattr(importlib.import_module(kind.__module__), "from_published", None)
         if rename is None:
             continue
         try:
