@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 
 from unrain import weights
 from unrain.errors import EngineError
-from unrain.inference import choice
+from unrain.inference import choice, engines
 from unrain.inference.choice import Choice, candidates, choose
 from unrain.inference.pictures import PictureCleaner
 
@@ -80,3 +82,21 @@ def test_an_engine_that_does_not_work_is_left_out_with_a_line(
     monkeypatch.setattr(choice, "open_as", broken)
     assert choose(entry, threads=1).engine != "openvino"
     assert "openvino does not work and is left out: its library is missing" in caplog.text
+
+
+def test_an_engine_that_breaks_after_it_was_remembered_is_left_out_too(
+    entry: weights.Entry,
+    memory: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    choose(entry, threads=1)
+    memory.write_text(json.dumps({key: ["openvino", "fp32"] for key in json.loads(memory.read_text())}))
+    assert choose(entry, threads=1) == Choice("openvino", "fp32")
+    (tmp_path / "openvino.py").write_text("raise OSError('libopenvino.so: cannot be opened')")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in [*(name for name in sys.modules if name.split(".")[0] == "openvino"), engines.__name__ + ".openvino"]:
+        monkeypatch.delitem(sys.modules, name)
+    assert choose(entry, threads=1).engine != "openvino"
+    assert "the engine openvino does not work and is left out: libopenvino.so: cannot be opened" in caplog.text

@@ -88,7 +88,7 @@ def _fastest(entry: weights.Entry, found: list[Choice], threads: int | None) -> 
     key = _key(entry, found, threads)
     with suppress(KeyError, TypeError, ValueError, OSError):
         choice = Choice(*json.loads(_memory().read_text(encoding="utf-8"))[key])
-        if choice in found:
+        if choice in found and engines.works(choice.engine):
             return choice
     timings = sorted(measured(entry, found, threads, HOPELESS), key=lambda timing: -timing.rate)
     for timing in timings:
@@ -115,7 +115,7 @@ def measured(
             cleaner = open_as(entry, choice, threads)
             while len(times) < RUNS and (len(times) < 2 or min(times) <= patience * best):
                 times.append(_seconds(cleaner, picture, entry.stages))
-        except (EngineError, ImportError, RuntimeError) as error:
+        except (EngineError, ImportError, OSError, RuntimeError) as error:
             yield Timing(choice, error=str(error).splitlines()[0])
         else:
             best = min(best, *times)

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ import onnx
 import torch
 from numpy.typing import NDArray
 from onnx import numpy_helper
+from onnxruntime import InferenceSession
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from unrain import weights
@@ -28,35 +30,40 @@ from unrain.inference.frames import run_frames
 from unrain.inference.layout import to_planes
 from unrain.inference.pictures import MEANS, WIDTH
 from unrain.rain.render import render
+from unrain.training.preparing import dilation, prepared, weights_of
+from unrain.training.rounding import Matrix, rounded, windows
 from unrain.training.validation import middle
 
 COUNT, FRAMES, SIDE, SEED = 24, 4, 160, 0
 """How many photos, or frames of each clip, how large a piece of each, and the rain's first seed."""
+PLACES = 1000
+"""Windows of each step that weights are rounded by."""
 
 
 def quantize(graph: Path, material: Path, target: Path, stages: int) -> None:
     """Write the 8-bit twin of a step graph.
 
-    The 3x3 convolutions between the first and the last one become 8-bit, channel by channel; attention, state and
-    picture stay in float32. Ranges are the widest over `stages` stages of 24 photos below `material`, or for a video
-    network over 4 frames of each clip in it, with rain of all kinds and one in eight without. Raises `WeightsError`
-    for another graph, `MediaError` if there are too few photos.
+    The 3x3 convolutions between the first and the last one become 8-bit, channel by channel (see `rounding.py`);
+    attention, state and picture stay in float32. Ranges are the widest over `stages` stages of 24 photos below
+    `material`, or for a video network over 4 frames of each clip in it, with rain of all kinds and one in eight
+    without. Raises `WeightsError` for another graph, `MediaError` if there are too few photos.
     """
     known = {port.name for port in onnx.load(graph, load_external_data=False).graph.input}
     if not known & {"rainy", "frame"}:
         raise WeightsError(f"{graph}: is not a step graph of a network of ours")
     if "frame" in known:
-        inputs = _frame_inputs(graph, material)
+        inputs = partial(_frame_inputs, graph, material)
     else:
-        inputs = _inputs(graph, list(rainy_pieces(material)), stages)
+        inputs = partial(_inputs, graph, list(rainy_pieces(material)), stages)
     with tempfile.TemporaryDirectory() as folder, _quietly():
         plain = Path(folder) / "plain.onnx"
-        model = _widened(onnx.load(graph, load_external_data=False))
+        model = prepared(graph)
+        _round(model, inputs())
         onnx.save(model, plain)
         quantize_static(
             plain,
             target,
-            _Steps(inputs),
+            _Steps(inputs()),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             activation_type=QuantType.QUInt8,
@@ -149,26 +156,39 @@ class _Recorder:
         return given
 
 
+def _round(model: onnx.ModelProto, inputs: Iterator[Arrays]) -> None:
+    """Put the weights of the convolutions that become 8-bit onto their grid, by what they see in these steps."""
+    kept = set(_left_in_float(model))
+    convolutions = [node for node in model.graph.node if node.op_type == "Conv" and node.name not in kept]
+    shown = onnx.ModelProto()
+    shown.CopyFrom(model)
+    del shown.graph.output[:]
+    seen = dict.fromkeys(node.input[0] for node in convolutions)
+    shown.graph.output.extend(onnx.ValueInfoProto(name=name) for name in seen)
+    session = InferenceSession(shown.SerializeToString(), providers=["CPUExecutionProvider"])
+    wanted = {port.name for port in session.get_inputs()}
+    random = np.random.default_rng(SEED)
+    grams = dict[str, Matrix]()
+    for values in inputs:
+        features = session.run(list(seen), {name: value for name, value in values.items() if name in wanted})
+        found = {name: feature[0] for name, feature in zip(seen, features, strict=True)}
+        for node in convolutions:
+            feature = found[node.input[0]]
+            places = random.integers(feature.shape[1] * feature.shape[2], size=PLACES)
+            window = windows(feature, dilation(node), places)
+            grams[node.input[1]] = grams.get(node.input[1], 0) + window @ window.T
+    for weight in model.graph.initializer:
+        if weight.name in grams:
+            on_grid = rounded(numpy_helper.to_array(weight), grams[weight.name])
+            weight.CopyFrom(numpy_helper.from_array(on_grid, weight.name))
+
+
 def _left_in_float(model: onnx.ModelProto) -> list[str]:
     """Names of the convolutions that see or make a picture, and of those of the attention."""
-    shapes = {weight.name: list(weight.dims) for weight in model.graph.initializer}
-    convolutions = [(node.name, shapes[node.input[1]]) for node in model.graph.node if node.op_type == "Conv"]
-    return [name for name, (outputs, inputs, height, _) in convolutions if height == 1 or inputs < 16 or outputs < 16]
-
-
-def _widened(model: onnx.ModelProto) -> onnx.ModelProto:
-    """With weights in float32, as `halve_weights` found them."""
-    stored = {weight.name: weight for weight in model.graph.initializer}
-    nodes = []
-    for node in model.graph.node:
-        if node.op_type == "Cast" and node.input[0] in stored:
-            wide = numpy_helper.to_array(stored[node.input[0]]).astype(np.float32)
-            stored[node.input[0]].CopyFrom(numpy_helper.from_array(wide, node.output[0]))
-        else:
-            nodes.append(node)
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
-    return model
+    convolutions = {node.name: weights_of(model, node) for node in model.graph.node if node.op_type == "Conv"}
+    return [
+        name for name, (outputs, inputs, *size) in convolutions.items() if size == [1, 1] or min(inputs, outputs) < 16
+    ]
 
 
 @contextmanager

@@ -59,6 +59,15 @@ def known(name: str) -> str:
     return name
 
 
+def works(name: str) -> bool:
+    """Whether an engine can be imported: its package may be there and yet be broken."""
+    try:
+        importlib.import_module(f"unrain.inference.engines.{name}")
+    except (ImportError, OSError):
+        return False
+    return True
+
+
 def create(
     graph: Path, outputs: Sequence[str], engine: str = "auto", threads: int | None = None, steps: int = 1
 ) -> Engine:

@@ -10,6 +10,7 @@ from contextlib import ExitStack, closing
 from functools import partial
 from itertools import count
 from pathlib import Path
+from threading import RLock
 from typing import Protocol, Self
 
 import av
@@ -119,42 +120,52 @@ class AnyShot(Protocol):
 
 
 class Tape:
-    """Frames by their number; those that nobody will ask for again are let go."""
+    """Frames by their number; those that nobody will ask for again are let go.
+
+    played: how many frames have been given out, counted from the first of the video.
+    """
 
     def __init__(self, shots: Iterator[AnyShot]) -> None:
         self._shots = shots
         self._held: deque[AnyShot] = deque()
         self._first = 0
-
-    @property
-    def reached(self) -> int:
-        """How many frames were read so far."""
-        return self._first + len(self._held)
+        self._reading = RLock()
+        self.played = 0
 
     def shot(self, number: int) -> AnyShot | None:
         """Frame `number`, which was not let go yet, or None behind the end."""
-        while self.reached <= number:
-            found = next(self._shots, None)
-            if found is None:
-                return None
-            self._held.append(found)
-        return self._held[number - self._first]
+        with self._reading:
+            while self._first + len(self._held) <= number:
+                found = next(self._shots, None)
+                if found is None:
+                    return None
+                self._held.append(found)
+            return self._held[number - self._first]
 
     def let_go(self, before: int) -> None:
         """Frames before this number are not needed any more."""
-        while self._first < before:
-            if self.shot(self._first) is None:
-                return
-            self._held.popleft()
-            self._first += 1
+        with self._reading:
+            while self._first < before:
+                if self.shot(self._first) is None:
+                    return
+                self._held.popleft()
+                self._first += 1
 
     def play(self, first: int) -> Generator[Pixels, None, None]:
-        """The pixels of the frames from number `first` on."""
-        for number in count(first):
-            shot = self.shot(number)
-            if shot is None:
-                return
-            yield shot.pixels()
+        """The pixels of the frames from number `first` on; while one is worked on, the next is decoded."""
+        with ThreadPoolExecutor(1, "unrain-read") as pool:
+            coming = pool.submit(self._pixels, first)
+            for number in count(first):
+                pixels = coming.result()
+                if pixels is None:
+                    return
+                self.played = number + 1
+                coming = pool.submit(self._pixels, number + 1)
+                yield pixels
+
+    def _pixels(self, number: int) -> Pixels | None:
+        shot = self.shot(number)
+        return None if shot is None else shot.pixels()
 
     def close(self) -> None:
         """Close the file."""
@@ -230,7 +241,7 @@ def _results(
     end = None if found.length is None else start + found.length
     number = first
     for result in results:
-        if number >= tape.reached:
+        if number >= tape.played:
             raise ValueError("clean yielded more frames than it was given")
         shot = tape.shot(number)
         assert shot is not None
@@ -241,7 +252,7 @@ def _results(
         if number == end:
             return
     if tape.shot(number) is not None:
-        raise ValueError(f"clean left out frames: it ended after {number} of {tape.reached} or more")
+        raise ValueError(f"clean left out frames: it ended after {number} of {tape.played} or more")
 
 
 class _Piece:
