@@ -70,6 +70,7 @@ def quantize(graph: Path, material: Path, target: Path, stages: int) -> None:
             weight_type=QuantType.QInt8,
             op_types_to_quantize=["Conv"],
             nodes_to_exclude=_left_in_float(model),
+            extra_options={"OpTypesToExcludeOutputQuantization": [] if _recurs(model) else ["Conv"]},
         )
 
 
@@ -181,6 +182,15 @@ def _round(model: onnx.ModelProto, inputs: Iterator[Arrays]) -> None:
         if weight.name in grams:
             on_grid = rounded(numpy_helper.to_array(weight), grams[weight.name])
             weight.CopyFrom(numpy_helper.from_array(on_grid, weight.name))
+
+
+def _recurs(model: onnx.ModelProto) -> bool:
+    """Whether a state goes from step to step.
+
+    Its convolutions give 8 bits too, where that is a tenth faster and costs no more than the rest. In `sapnet-fast`,
+    which adds them up, it would cost 1.3 dB on dry photos.
+    """
+    return any(port.name.endswith("_next") for port in model.graph.output)
 
 
 def _left_in_float(model: onnx.ModelProto) -> list[str]:
