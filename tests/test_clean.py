@@ -250,6 +250,20 @@ def test_remote_files_are_fetched_cleaned_and_brought_back(rainy: Path, tmp_path
     assert (tmp_path / "down" / "a.png").read_bytes() == expected
 
 
+def test_whatever_goes_wrong_with_another_machine_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = pytest.importorskip("fsspec.implementations.memory", reason="the extra remote is not installed")
+
+    class NoCredentials(Exception):  # as those of S3 derive from nothing else
+        pass
+
+    def isdir(*_: object) -> bool:
+        raise NoCredentials("Unable to locate\ncredentials")
+
+    monkeypatch.setattr(memory.MemoryFileSystem, "isdir", isdir)
+    with pytest.raises(UnrainError, match=r"^memory://wet: cannot be reached: Unable to locate credentials$"):
+        clean("memory://wet", "memory://dry")
+
+
 def test_places_that_nobody_knows_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(UnrainError, match="gopher://wet: cannot be reached"):
         clean("gopher://wet", tmp_path / "out")

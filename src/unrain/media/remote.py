@@ -178,5 +178,8 @@ def _date(here: Path, system: Any, path: str) -> None:
 def _blame(address: str) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError, NotImplementedError) as error:
-        raise MediaError(f"{address}: cannot be reached: {' '.join(str(error).split()) or error!r}") from error
+    except MediaError:
+        raise
+    except Exception as error:  # each protocol's package has exceptions of its own
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise MediaError(f"{address}: cannot be reached: {reason}") from error
