@@ -1,4 +1,4 @@
-"""HEIC and AVIF files with 10 and 12 bits, put together box by box, as nothing at hand writes them. No tests here."""
+"""HEIC and AVIF files with 8 to 12 bits, put together box by box, as nothing at hand writes them. No tests here."""
 
 from __future__ import annotations
 
@@ -44,12 +44,13 @@ def smooth(height: int = 64, width: int = 96) -> NDArray[np.float32]:
 def coded(pixels: NDArray[np.float32], kind: str, pixel_format: str, matrix: int = 6, full: bool = True) -> Coded:
     """RGB (or grey, (H, W)) coded as one picture of its own."""
     height, width = pixels.shape[:2]
-    bits = 12 if "12" in pixel_format else 10
+    bits = 12 if "12" in pixel_format else 10 if "10" in pixel_format else 8
+    whole, level = ("yuv444p", "u1") if bits == 8 else (f"yuv444p{bits}le", "<u2")
     planes = _planes(pixels, matrix, full, bits)
     grey = pixel_format.startswith("gray")
-    frame = av.VideoFrame(width, height, pixel_format if grey else f"yuv444p{bits}le")
+    frame = av.VideoFrame(width, height, pixel_format if grey else whole)
     for plane, values in zip(frame.planes, planes[: len(frame.planes)], strict=True):
-        np.frombuffer(memoryview(plane), "<u2").reshape(height, -1)[:, :width] = values
+        np.frombuffer(memoryview(plane), level).reshape(height, -1)[:, :width] = values
     if not grey:
         span = ColorRange.JPEG if full else ColorRange.MPEG
         frame = frame.reformat(None, None, pixel_format, Colorspace.ITU709, Colorspace.ITU709, None, span, span)

@@ -75,7 +75,7 @@ def test_lossy_formats_stay_close(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif", ".avif"])
 def test_pictures_come_upright_and_stay_so(tmp_path: Path, orientation: int, suffix: str) -> None:
     source = tmp_path / f"in{suffix}"
     kinds: dict[str, dict[str, Any]] = {".jpg": {"quality": 100, "subsampling": 0}, ".webp": {"lossless": True}}
@@ -90,7 +90,7 @@ def test_pictures_come_upright_and_stay_so(tmp_path: Path, orientation: int, suf
         assert image.getexif()[0x010F] == "Maker"
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif", ".avif"])
 def test_exif_icc_and_xmp_are_kept(tmp_path: Path, suffix: str) -> None:
     source = tmp_path / f"in{suffix}"
     options: dict[str, Any] = {"xmp": XMP}
