@@ -67,10 +67,13 @@ def bits_of(file: IO[bytes]) -> int:
         number = next((to for kind, start, to in index.links if (kind, start) == (b"dimg", index.primary)), None)
         properties = index.items[index.primary if number is None else number].properties
     except (MediaError, LookupError):
-        return 8
+        properties = {}
     if config := properties.get(b"hvcC"):
         return 8 + (config[17] & 7) if len(config) > 17 else 8
-    config = properties.get(b"av1C", bytes(3))
+    if not (config := properties.get(b"av1C", b"")):
+        # as in files that move; taken for 8 bits, a deep one would be spoiled without a word
+        file.seek(0)
+        config = file.read(HEAD).partition(b"av1C")[2][:4]
     deep, deeper = 0x40, 0x20
     return 8 if len(config) < 3 or not config[2] & deep else 12 if config[2] & deeper else 10
 
