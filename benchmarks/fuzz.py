@@ -28,6 +28,9 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from heif_samples import GREY, coded, grid, smooth, write
+
 from unrain.errors import UnrainError
 from unrain.media import animations, images
 from unrain.media.files import Kind, kind_of
@@ -76,6 +79,13 @@ def corpus(folder: Path) -> list[Path]:
     for name, bits in (("deep.png", 16), ("deep.tif", 16), ("float.tif", 32)):
         images.write_picture(folder / name, images.Picture(pixels, bits=bits, metadata=said))
     (folder / "phone.heic").write_bytes(PHONE.read_bytes())
+    block = said.exif
+    deep = {kind: coded(pixels, kind, "yuv420p10le") for kind in ("av01", "hvc1")}
+    write(folder / "deep.avif", deep["av01"], exif=block, xmp=said.xmp, orientation=6)
+    write(folder / "alpha.avif", coded(smooth(32, 48), "av01", "yuv420p10le"), alpha=GREY)
+    write(folder / "deep.heic", deep["hvc1"], exif=block, xmp=said.xmp, orientation=6, colour=(9, 16, 9, True))
+    tiles = [coded(smooth(64, 64), "hvc1", "yuv420p10le")] * 2
+    write(folder / "tiles.heic", grid(1, 2, tiles[0]), tiles=tiles)
     return sorted(folder.iterdir())
 
 
@@ -119,7 +129,7 @@ def _with_checksums(data: bytes) -> bytes:
 
 def work_on(path: Path, out: Path) -> str:
     """What `unrain clean` does with a picture, but for the network. Returns what became of it."""
-    target = out / f"result{path.suffix}"
+    target = out / f"result{'.png' if images.is_deep(path) else path.suffix}"
     try:
         if kind_of(path) is Kind.VIDEO:
             return "taken for a video"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import posixpath
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from heif_samples import GREY, write
 from media_samples import clip
 from numpy.typing import NDArray
 from PIL import Image
@@ -224,21 +226,42 @@ def test_remote_files_are_fetched_cleaned_and_brought_back(rainy: Path, tmp_path
     for name in ("a.png", "sub/b.png"):
         system.pipe(f"/wet/{name}", rainy.read_bytes())
     system.pipe("/wet/bad.png", b"text")
+    system.pipe("/wet/deep.avif", write(tmp_path / "deep.avif", GREY).read_bytes())
     first = clean("memory://wet", "memory://dry/all", **FAST)
     assert [outcome.error and outcome.error.partition(": ")[0] for outcome in first] == [
         None,
         "memory://wet/bad.png",
         None,
+        None,
     ]
     assert first[0].job.names == ("memory://wet/a.png", "memory://dry/all/a.png")
     expected = cleaned(rainy, tmp_path / "here.png").read_bytes()
     assert system.cat("/dry/all/a.png") == system.cat("/dry/all/sub/b.png") == expected
-    assert sorted(system.find("/dry")) == ["/dry/all/.unrain/manifest.jsonl", "/dry/all/a.png", "/dry/all/sub/b.png"]
+    assert sorted(posixpath.relpath(path, "/dry/all") for path in system.find("/dry")) == [
+        ".unrain/manifest.jsonl",
+        "a.png",
+        "deep.png",
+        "sub/b.png",
+    ]
     second = clean("memory://wet", "memory://dry/all", **FAST)
-    assert [outcome.skipped for outcome in second] == [True, False, True]
+    assert [outcome.skipped for outcome in second] == [True, False, True, True]
     (down,) = clean("memory://wet/a.png", tmp_path / "down", **FAST)
     assert down.error is None
     assert (tmp_path / "down" / "a.png").read_bytes() == expected
+
+
+def test_whatever_goes_wrong_with_another_machine_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = pytest.importorskip("fsspec.implementations.memory", reason="the extra remote is not installed")
+
+    class NoCredentials(Exception):  # as those of S3 derive from nothing else
+        pass
+
+    def isdir(*_: object) -> bool:
+        raise NoCredentials("Unable to locate\ncredentials")
+
+    monkeypatch.setattr(memory.MemoryFileSystem, "isdir", isdir)
+    with pytest.raises(UnrainError, match=r"^memory://wet: cannot be reached: Unable to locate credentials$"):
+        clean("memory://wet", "memory://dry")
 
 
 def test_places_that_nobody_knows_are_one_line(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 from PIL.ImageFile import ImageFile
 
 from unrain.errors import MediaError
+from unrain.media.deep import bits_of
 from unrain.media.images import (
     MAX_MEGAPIXELS,
     PICTURE_ERRORS,
@@ -79,6 +80,8 @@ def rewrite(
                 " allow more with --max-megapixels, or make a video of it"
             )
         with source.open("rb") as file:
+            if (bits := bits_of(image, file)) > 8:
+                raise MediaError(f"moves, with {bits} bits per channel, which is not supported; make a video of it")
             said, lossless = NOTHING if strip else metadata(image, file), is_lossless(file)
         durations: list[float] = []
         alphas: list[NDArray[np.uint8] | None] = []

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from unrain.errors import MediaError
 
+TRANSFERS = {16: "PQ", 18: "HLG"}
+"""H.273 transfer codes of high dynamic range."""
 _BT709, _UNSPECIFIED, _BT601 = 1, 2, 6
 _KR_KB = {  # H.273 matrix code: weights of red and blue in luma
     1: (0.2126, 0.0722),
@@ -41,16 +43,18 @@ class Colours:
     full: bool
     bits: int = 8
 
+    def __post_init__(self) -> None:
+        """Raises MediaError for a matrix that is not a plain Y'CbCr one (YCgCo, ICtCp, constant luminance)."""
+        if self.matrix not in _KR_KB:
+            raise MediaError(
+                f"has the colour matrix number {self.matrix}, which is not supported; convert it to BT.709"
+            )
+
     @classmethod
     def of(cls, frame: VideoFrame) -> Colours:
-        """What the frame's tags say; where they say nothing, BT.709 from 720 lines on, BT.601 below, limited range.
-
-        Raises MediaError for a matrix that is not a plain Y'CbCr one (YCgCo, ICtCp, constant luminance).
-        """
+        """What the frame's tags say; where they say nothing, BT.709 from 720 lines on, BT.601 below, limited range."""
         guess = _BT709 if frame.height >= 720 else _BT601
         matrix = guess if frame.format.is_rgb or frame.colorspace == _UNSPECIFIED else frame.colorspace
-        if matrix not in _KR_KB:
-            raise MediaError(f"has the colour matrix number {matrix}, which is not supported; convert it to BT.709")
         full = frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj")
         return cls(matrix, full, depth(frame))
 
@@ -124,6 +128,11 @@ class Colours:
 def depth(frame: VideoFrame) -> int:
     """Bits per channel."""
     return max(component.bits for component in frame.format.components)
+
+
+def luma(frame: VideoFrame) -> NDArray[np.float32]:
+    """The first plane of a planar frame in full range, (H, W) in [0, 1]."""
+    return _planes(frame)[0].astype(np.float32) / np.float32(2 ** depth(frame) - 1)
 
 
 def _to_rgb(red: float, blue: float) -> NDArray[np.float64]:

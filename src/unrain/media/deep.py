@@ -1,6 +1,6 @@
 """Pixels with more than 8 bits per channel, which Pillow reads in 8 or not at all. What is deep is told here, too.
 
-Ordinary pictures are read and written in images.py, and TIFF's own layouts in tiff.py.
+Ordinary pictures are read and written in images.py, TIFF's own layouts in tiff.py, deep AVIF and HEIC in heif.py.
 """
 
 from __future__ import annotations
@@ -16,38 +16,28 @@ from PIL import Image, PngImagePlugin
 from PIL.ImageFile import ImageFile
 
 from unrain.errors import MediaError
+from unrain.media import heif
 from unrain.media.metadata import Metadata
 
 _BITS_PER_SAMPLE, _PLANAR = 258, 284
-_AV1_DEEP, _AV1_12 = 0x40, 0x20
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 _OTHER_ORDER = {"L": "B", "B": "L", "N": "B"}
-_HEADER = 1 << 16
 
 
 def bits_of(image: Image.Image, file: IO[bytes]) -> int:
     """Bits per channel in the file, which Pillow's mode does not tell: it opens 16-bit RGB as 8-bit."""
+    if image.format == "AVIF":
+        return heif.bits_of(file)
+    if image.format == "HEIF":
+        return int(image.info.get("bit_depth", 8))
     if image.mode in ("I", "F"):
         return 32
     if image.mode.startswith("I;16"):
         return 16
     if isinstance(image, PngImagePlugin.PngImageFile):
         return 16 if any("16" in str(tile.args) for tile in image.tile) else 8
-    if image.format == "AVIF":
-        return _bits_of_av1(file)
-    if image.format == "HEIF":
-        return int(image.info.get("bit_depth", 8))
     tags: Any = getattr(image, "tag_v2", {})
     return int(max((8, *tags.get(_BITS_PER_SAMPLE, ()))))
-
-
-def _bits_of_av1(file: IO[bytes]) -> int:
-    place = file.tell()
-    file.seek(0)
-    _, mark, box = file.read(_HEADER).partition(b"av1C")
-    file.seek(place)
-    deep = box[2] if mark and len(box) > 2 else 0
-    return 8 if not deep & _AV1_DEEP else 12 if deep & _AV1_12 else 10
 
 
 def is_planar(image: Image.Image) -> bool:
@@ -73,7 +63,7 @@ def read_sixteen(image: ImageFile, again: ImageFile) -> NDArray[np.uint16]:
     high = _unpacked(image, straight)
     low = _unpacked(again, straight[:-1] + _OTHER_ORDER[straight[-1]])
     levels = high.astype(np.uint16) << np.uint16(8) | low
-    return _unassociated(levels) if straight != rawmode else levels
+    return heif.unassociated(levels) if straight != rawmode else levels
 
 
 def _rawmode(arguments: tuple[Any, ...] | str | None) -> str:
@@ -87,13 +77,6 @@ def _unpacked(image: ImageFile, rawmode: str) -> NDArray[np.uint8]:
         for tile in image.tile
     ]
     return np.asarray(image)
-
-
-def _unassociated(levels: NDArray[np.uint16]) -> NDArray[np.uint16]:
-    """Colours that were multiplied by their transparency, divided by it again."""
-    alpha = np.maximum(levels[..., 3:].astype(np.float64), 1)
-    straight = np.rint(np.minimum(levels[..., :3] * (65535 / alpha), 65535))
-    return np.concatenate([straight.astype(np.uint16), levels[..., 3:]], axis=2)
 
 
 def write_png(path: Path, levels: NDArray[np.uint16], metadata: Metadata, icc: bytes | None) -> None:

@@ -87,7 +87,8 @@ def plan(inputs: Sequence[Path], output: Path | None, suffix: str = "_clean", *,
 
     Folders are walked in sorted order, without hidden entries, linked folders, `output` itself, and files that do not
     have the suffix of a picture or video. A file that is named is always planned, also if it does not exist. AVI is
-    written as .mkv, 3GP as .mp4 and MTS as .ts, because the originals cannot hold what is kept.
+    written as .mkv, 3GP as .mp4 and MTS as .ts, because the originals cannot hold what is kept; HEIC as .jpg,
+    and as .png, like AVIF, if it has more than 8 bits.
 
     With `overwrite`, and without `output`, each file is its own target, unless it is written as another format.
 
@@ -118,21 +119,21 @@ def _names_a_file(source: Path, output: Path) -> bool:
 
 def _beside(each: Path, suffix: str) -> Iterator[Job]:
     if not each.is_dir():
-        yield Job(each, each.with_name(each.stem + suffix + _written_suffix(each)))
+        yield Job(each, _as_written(each.with_name(each.stem + suffix + each.suffix), each))
         return
     folder = _real(each) if each.name in ("", "..") else each
     root = folder.with_name(folder.name + suffix)
-    jobs = [Job(source, root / _as_written(source.relative_to(each)), root) for source in _walk(each, root)]
+    jobs = [Job(source, root / _as_written(source.relative_to(each), source), root) for source in _walk(each, root)]
     _refuse_escapes(jobs, root)
     yield from jobs
 
 
 def _in_place(each: Path) -> Iterator[Job]:
     if not each.is_dir():
-        yield Job(each, _as_written(each))
+        yield Job(each, _as_written(each, each))
         return
     for source in _walk(each, each / FOLDER):
-        yield Job(source, _as_written(source), each)
+        yield Job(source, _as_written(source, source), each)
 
 
 def _relative_targets(inputs: Sequence[Path], output: Path) -> Iterator[tuple[Path, Path]]:
@@ -144,11 +145,11 @@ def _relative_targets(inputs: Sequence[Path], output: Path) -> Iterator[tuple[Pa
         if each.is_dir():
             top = Path(_real(each).name) if len(inputs) > 1 else Path()
             for source in _walk(each, output):
-                yield source, top / _as_written(source.relative_to(each))
+                yield source, top / _as_written(source.relative_to(each), source)
         elif shared[each.name.casefold()] > 1:
-            yield each, _as_written(_real(each.parent).relative_to(common) / each.name)
+            yield each, _as_written(_real(each.parent).relative_to(common) / each.name, each)
         else:
-            yield each, _as_written(Path(each.name))
+            yield each, _as_written(Path(each.name), each)
 
 
 def _walk(folder: Path, output: Path) -> Iterator[Path]:
@@ -161,12 +162,12 @@ def _walk(folder: Path, output: Path) -> Iterator[Path]:
     yield from sorted(found, key=lambda path: path.parts)
 
 
-def _written_suffix(path: Path) -> str:
-    return _WRITTEN_AS.get(path.suffix.lower(), path.suffix)
-
-
-def _as_written(path: Path) -> Path:
-    return path.with_suffix(_written_suffix(path)) if path.suffix else path
+def _as_written(path: Path, source: Path) -> Path:
+    """The path with the suffix under which the result of `source` is written."""
+    suffix = source.suffix.lower()
+    if suffix in images.MAYBE_DEEP and images.is_deep(source):
+        return path.with_suffix(".png")
+    return path.with_suffix(_WRITTEN_AS.get(suffix, source.suffix)) if suffix else path
 
 
 def _distinct(jobs: Sequence[Job]) -> list[Job]:

@@ -23,7 +23,8 @@ from PIL import Image, ImageCms, JpegImagePlugin, PngImagePlugin, UnidentifiedIm
 from PIL.ImageFile import ImageFile
 
 from unrain.errors import MediaError
-from unrain.media import deep, tiff
+from unrain.media import deep, heif, tiff
+from unrain.media.colours import TRANSFERS
 from unrain.media.metadata import NOTHING, Metadata, keep_as_stored, metadata, orientation, tiff_metadata
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
@@ -40,8 +41,10 @@ SUFFIXES = {
     ".gif": "GIF",
     ".avif": "AVIF",
 }
-READ_ONLY_SUFFIXES = {".heic": ".jpg", ".heif": ".jpg"}
+READ_ONLY_SUFFIXES = {".heic": ".jpg", ".heif": ".jpg", ".hif": ".jpg"}
 """Suffixes that are read but not written, and as what they are written: encoders of HEVC are GPL."""
+MAYBE_DEEP = (".avif", *READ_ONLY_SUFFIXES)
+"""Suffixes of what is written as PNG if it has more than 8 bits."""
 MAX_MEGAPIXELS = 100.0
 PICTURE_ERRORS = (
     OSError,
@@ -199,8 +202,19 @@ def open_picture(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> Iterator
             yield image
 
 
+def is_deep(path: Path) -> bool:
+    """Whether this is an AVIF or HEIC with more than 8 bits, as far as the beginning of the file tells."""
+    try:
+        with path.open("rb") as file:
+            return heif.bits_of(file) > 8
+    except OSError:
+        return False
+
+
 def suffix_of(path: Path) -> str:
     """The suffix under which a picture like this one is written, going by its content."""
+    if is_deep(path):
+        return ".png"
     try:
         with open_picture(path, float("inf")) as image:
             name = "JPEG" if image.format in ("MPO", "HEIF") else image.format
@@ -368,6 +382,9 @@ def _refuse_what_is_lost(path: Path, picture: Picture, name: str) -> None:
     if picture.bits > 8 and name not in _DEEP[picture.bits]:
         kept, suffix = ("16 bits", ".png or .tif") if picture.bits == 16 else ("32 bits", ".tif")
         raise MediaError(f"{path}: {name} cannot keep the {kept} of this picture; write a {suffix} file")
+    transfer = dict(picture.metadata.colour).get(b"cICP", bytes(4))[1:2]
+    if name != "PNG" and transfer and (high := TRANSFERS.get(transfer[0])):
+        raise MediaError(f"{path}: {name} cannot say that these colours are {high} (HDR); write a .png file")
     if picture.alpha is not None and name not in _TRANSPARENT and picture.alpha.min() < _opaque(picture.bits):
         raise MediaError(f"{path}: {name} cannot keep the transparency of this picture; write a .png or .webp file")
 
@@ -386,6 +403,8 @@ def _picture(image: ImageFile, path: Path) -> Picture:
         keep_as_stored(image)
         if image.mode == "F":
             return _filled(empty, np.asarray(image), turn)
+        if bits > 8 and image.format in ("AVIF", "HEIF"):
+            return _deep_heif(image, file, empty, turn)
         if bits == 16:
             return _filled(empty, _sixteen_bits(image, path), turn)
         if bits != 8:
@@ -402,6 +421,15 @@ def _sixteen_bits(image: ImageFile, path: Path) -> NDArray[Any]:
             keep_as_stored(first)
             keep_as_stored(second)
             return deep.read_sixteen(first, second)
+
+
+def _deep_heif(image: ImageFile, file: IO[bytes], empty: Picture, turn: int) -> Picture:
+    if image.format == "AVIF":
+        levels, codes = heif.read_avif(file, image.width, image.height)
+    else:
+        levels, codes = heif.read_heic(file)
+    said = replace(empty.metadata, colour=heif.cicp(codes, bool(empty.icc)))
+    return _filled(replace(empty, format="PNG", metadata=said), levels, turn)
 
 
 def _eight_bits(image: Image.Image, empty: Picture, turn: int) -> Picture:

@@ -18,6 +18,8 @@ from typing import Any
 from unrain.errors import MediaError
 from unrain.media.batch import Outcome
 from unrain.media.files import FOLDER, Job
+from unrain.media.heif import HEAD
+from unrain.media.images import MAYBE_DEEP
 from unrain.media.manifest import FILE
 
 
@@ -122,7 +124,11 @@ class Staging:
     ) -> None:
         here.parent.mkdir(parents=True, exist_ok=True)
         with here.open("wb") as file, suppress(FileNotFoundError):
-            file.truncate(int((info or system.info(path)).get("size") or 0))
+            size = int((info or system.info(path)).get("size") or 0)
+            if here.suffix.lower() in MAYBE_DEEP:
+                # as what these are written depends on how deep they are, which their beginning tells
+                file.write(system.cat_file(path, start=0, end=min(size, HEAD)))
+            file.truncate(size)
         _date(here, system, path)
         self._addresses[here] = address
 
@@ -172,5 +178,8 @@ def _date(here: Path, system: Any, path: str) -> None:
 def _blame(address: str) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError, NotImplementedError) as error:
-        raise MediaError(f"{address}: cannot be reached: {' '.join(str(error).split()) or error!r}") from error
+    except MediaError:
+        raise
+    except Exception as error:  # each protocol's package has exceptions of its own
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise MediaError(f"{address}: cannot be reached: {reason}") from error

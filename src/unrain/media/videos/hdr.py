@@ -9,8 +9,6 @@ from typing import cast
 from av.sidedata.sidedata import SideDataContainer, Type
 from av.video.frame import VideoFrame
 
-TRANSFERS = {16: "PQ", 18: "HLG"}
-"""H.273 transfer codes of high dynamic range."""
 _DYNAMIC = (Type.DYNAMIC_HDR_PLUS, Type.DOVI_METADATA, Type.DOVI_RPU_BUFFER, Type.DYNAMIC_HDR_VIVID)
 
 

@@ -25,8 +25,8 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from unrain.errors import MediaError
-from unrain.media.colours import Colours, depth
-from unrain.media.videos.hdr import TRANSFERS, Mastering
+from unrain.media.colours import TRANSFERS, Colours, depth
+from unrain.media.videos.hdr import Mastering
 from unrain.media.videos.turning import Matrix, display_matrix, upright
 
 _SIGNATURES = {  # demuxer: (position, bytes) of which any one tells it
