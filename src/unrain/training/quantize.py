@@ -169,19 +169,25 @@ def _round(model: onnx.ModelProto, inputs: Iterator[Arrays]) -> None:
     session = InferenceSession(shown.SerializeToString(), providers=["CPUExecutionProvider"])
     wanted = {port.name for port in session.get_inputs()}
     random = np.random.default_rng(SEED)
-    grams = dict[str, Matrix]()
+    # Gates look at the same windows.
+    grams: dict[tuple[str, int], Matrix | int] = dict.fromkeys(map(_sight, convolutions), 0)
     for values in inputs:
         features = session.run(list(seen), {name: value for name, value in values.items() if name in wanted})
         found = {name: feature[0] for name, feature in zip(seen, features, strict=True)}
-        for node in convolutions:
-            feature = found[node.input[0]]
-            places = random.integers(feature.shape[1] * feature.shape[2], size=PLACES)
-            window = windows(feature, dilation(node), places)
-            grams[node.input[1]] = grams.get(node.input[1], 0) + window @ window.T
+        for name, reach in grams:
+            places = random.integers(found[name].shape[1] * found[name].shape[2], size=PLACES)
+            window = windows(found[name], reach, places)
+            grams[name, reach] += window @ window.T
+    sights = {node.input[1]: _sight(node) for node in convolutions}
     for weight in model.graph.initializer:
-        if weight.name in grams:
-            on_grid = rounded(numpy_helper.to_array(weight), grams[weight.name])
+        if weight.name in sights:
+            on_grid = rounded(numpy_helper.to_array(weight), np.asarray(grams[sights[weight.name]]))
             weight.CopyFrom(numpy_helper.from_array(on_grid, weight.name))
+
+
+def _sight(node: onnx.NodeProto) -> tuple[str, int]:
+    """What a convolution looks at, and with which dilation."""
+    return node.input[0], dilation(node)
 
 
 def _recurs(model: onnx.ModelProto) -> bool:

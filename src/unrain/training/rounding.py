@@ -46,7 +46,7 @@ def rounded(weight: NDArray[np.float32], gram: Matrix) -> NDArray[np.float32]:
     for number, place in enumerate(order):
         level = np.rint(left[:, number] / step).clip(-LEVELS, LEVELS)
         # The largest stays what it is, so that whoever measures the grid again finds the same.
-        level = np.where(largest == place, np.copysign(LEVELS, flat[:, place]), level)
+        level = np.where(largest == place, LEVELS * np.sign(flat[:, place]), level)
         error = (left[:, number] - level * step) / factor[number, number]
         left[:, number:] -= np.outer(error, factor[number, number:])
         levels[:, place] = level
