@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import socket
 import struct
@@ -27,7 +28,12 @@ import httpx
 from serve_service import TOKEN, Service, serving, wait_for
 
 from unrain.errors import UnrainError
+from unrain.serve.app import create_app
 from unrain.serve.auth import access_for
+from unrain.serve.jobs import Scheduler
+from unrain.serve.limits import Limits, Space
+from unrain.serve.metrics import Metrics
+from unrain.serve.store import Job, Store
 
 SIZE = 1_000_000
 OTHER = "another-token-long-enough"
@@ -274,6 +280,40 @@ def test_host_and_origin_of_others_are_refused(service: Service, jpeg: bytes) ->
     assert "access-control-allow-origin" not in cross.headers
     own = service.http.post("/v1/images", content=jpeg, headers={"Origin": service.url})
     assert own.status_code == 200
+
+
+def test_pages_elsewhere_may_call_where_they_were_named(tmp_path: Path) -> None:
+    async def run(site: str) -> None:
+        app = create_app(tmp_path, access_for("127.0.0.1", [], [], [site]), Limits())
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+            asked = {"Origin": site, "Access-Control-Request-Method": "POST"}
+            answer = await client.options("/v1/images", headers=asked)
+            assert answer.headers["access-control-allow-origin"] == site
+            assert (await client.get("/v1/info", headers={"Origin": "https://other.example"})).status_code == 403
+
+    asyncio.run(run("https://pages.example"))
+
+
+def test_job_that_takes_too_long_is_failed(tmp_path: Path) -> None:
+    async def run() -> Job | None:
+        store = Store(tmp_path)
+        limits = Limits(video_time=0.05)  # over before the worker has started
+        scheduler = Scheduler(store, Space(tmp_path, limits.disk), limits, Metrics(store), "auto", 1)
+        name, _ = store.new_folder()
+        facts = {"width": 64, "height": 48, "frames": 12, "suffix": ".mp4"}
+        options = {"quality": "fast", "strength": 1.0, "layers": False, "suffix": ".mp4"}
+        make_clip(scheduler.source(job := Job(name, "", "video", "queued", "clean", options, facts)))
+        store.save(job)
+        scheduler.start()
+        try:
+            return await scheduler.ended(name, 30)
+        finally:
+            await scheduler.stop()
+            store.close()
+
+    ended = asyncio.run(run())
+    assert ended is not None
+    assert (ended.state, ended.error) == ("failed", "it took longer than 0.05 seconds, and was stopped")
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.7", "::"])
