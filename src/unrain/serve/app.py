@@ -311,20 +311,22 @@ async def _accept(
     scheduler, limits = _scheduler(request), request.app.state.limits
     wanted_suffix(accept, kind, "")  # before a byte is read
     most = limits.image_bytes if kind == "image" else limits.video_bytes
-    async with scheduler.arriving():
-        name, folder = scheduler.store.new_folder()
-        try:
-            path = folder / "upload"
-            await scheduler.space.receive(request.stream(), _announced(request), path, most, limits.idle)
+    scheduler.check_queue()
+    name, folder = scheduler.store.new_folder()
+    try:
+        path = folder / "upload"
+        # without a place in the queue yet: those who dawdle would keep others out
+        await scheduler.space.receive(request.stream(), _announced(request), path, most, limits.idle)
+        async with scheduler.arriving():
             facts = await scheduler.look(path)
             if facts["kind"] != kind:
                 raise Refused(415, f"this is no {kind}; send it to /v1/{facts['kind']}s")
             options["suffix"] = wanted_suffix(accept, kind, facts["suffix"])
             found = Job(name, who, kind, "queued", phase, options, facts, awaited=awaited)
             await asyncio.to_thread(path.rename, scheduler.source(found))
-        except BaseException:
-            scheduler.store.remove(name)
-            raise
+    except BaseException:
+        scheduler.store.remove(name)
+        raise
     scheduler.add(found)
     return found
 

@@ -188,7 +188,7 @@ class Scheduler:
 
     @asynccontextmanager
     async def arriving(self) -> AsyncIterator[None]:
-        """A place in the queue, kept while an upload is on its way; `Refused` (429) if there is none."""
+        """A place in the queue for a file that is here, while it is looked at; `Refused` (429) if there is none."""
         self.check_queue()
         self._arriving += 1
         try:
