@@ -16,6 +16,7 @@ ENV PATH=/opt/unrain/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     HOME=/tmp \
+    XDG_CACHE_HOME=/data/cache \
     UNRAIN_DATA=/data
 USER 10001
 VOLUME /data

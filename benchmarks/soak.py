@@ -1,7 +1,6 @@
-"""Three minutes of mixed requests to `unrain serve` on loopback, or the cost of the service around one photo.
+"""Three minutes of mixed requests to `unrain serve` on loopback.
 
     python benchmarks/soak.py [--seconds 180]
-    python benchmarks/soak.py --overhead photo.jpg
 
 Ends with status 1 if memory grew, a file was left behind, or an answer was not a documented one.
 """
@@ -10,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import os
 import random
 import subprocess
 import sys
@@ -18,23 +16,20 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from functools import cache
+from itertools import islice
 from pathlib import Path
 
+import av
 import httpx
 import numpy as np
 import psutil
 from PIL import Image
 
-from unrain.inference.clean import Cleaner
-from unrain.inference.options import Options
-from unrain.media.batch import Silent
-from unrain.media.files import Job
-
 SAMPLES = Path(__file__).parents[1] / "samples"
 CLIENTS = 4
 GROWTH = 1.15
-"""Memory at the end against that after the first third."""
+"""The most memory in the last third against that in the one before."""
 
 
 def start(data: Path, threads: int, megapixels: float = 50) -> tuple[subprocess.Popen[str], str]:
@@ -57,6 +52,19 @@ def picture(width: int, height: int, name: str) -> bytes:
     return out.getvalue()
 
 
+@cache
+def film() -> bytes:
+    """A dozen frames of the sample video, made small."""
+    out = io.BytesIO()
+    with av.open(str(SAMPLES / "picos.mp4")) as source, av.open(out, "w", "mp4") as target:
+        stream = target.add_stream("libx264", 25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for frame in islice(source.decode(video=0), 12):
+            target.mux(stream.encode(frame.reformat(96, 64, "yuv420p")))
+        target.mux(stream.encode(None))
+    return out.getvalue()
+
+
 class Client(threading.Thread):
     """Sends what comes to mind until `end`."""
 
@@ -69,7 +77,7 @@ class Client(threading.Thread):
 
     def run(self) -> None:
         """See `Thread`."""
-        requests = (self.photo, self.photo, self.job, self.leave, self.nonsense, self.bomb, self.video)
+        requests = (self.photo, self.photo, self.job, self.leave, self.nonsense, self.bomb, self.video, self.film)
         with self._http:
             while time.monotonic() < self._end:
                 self._random.choice(requests)()
@@ -78,7 +86,8 @@ class Client(threading.Thread):
         """Wait for a photo."""
         size = self._random.choice(((64, 48), (96, 80)))
         content = picture(*size, self._random.choice(("JPEG", "PNG", "WEBP")))
-        self._check("photo", self._http.post("/v1/images", content=content), 200, 429)
+        query = {"quality": self._random.choice(("fast", "balanced", "best"))}
+        self._check("photo", self._http.post("/v1/images", content=content, params=query), 200, 429)
 
     def job(self) -> None:
         """A photo as a job, to its end."""
@@ -95,6 +104,13 @@ class Client(threading.Thread):
             job = sent.json()["id"]
             self._check("cancel", self._http.post(f"/v1/jobs/{job}/cancel"), 200)
             self._check("delete", self._http.delete(f"/v1/jobs/{job}"), 204)
+
+    def film(self) -> None:
+        """A short video, to its end."""
+        query = {"quality": self._random.choice(("fast", "balanced"))}
+        sent = self._http.post("/v1/videos", content=film(), params=query)
+        if self._check("film", sent, 202, 429) == 202:
+            self._follow(sent.json()["id"], "done")
 
     def leave(self) -> None:
         """Go away before the answer comes."""
@@ -130,9 +146,22 @@ class Client(threading.Thread):
         return answer.status_code
 
 
-def memory(pid: int) -> float:
-    """Megabytes of a process."""
-    return float(psutil.Process(pid).memory_info().rss / 1e6)
+def peaks(pid: int, seconds: float) -> tuple[float, float]:
+    """The most megabytes that the service takes in these seconds, and the most that all its workers take."""
+    end, own, workers = time.monotonic() + seconds, 0.0, 0.0
+    while time.monotonic() < end:
+        own = max(own, memory(psutil.Process(pid)))
+        workers = max(workers, sum(memory(child) for child in psutil.Process(pid).children()))
+        time.sleep(0.25)
+    return own, workers
+
+
+def memory(process: psutil.Process) -> float:
+    """Megabytes of a process; none if it has just ended."""
+    try:
+        return float(process.memory_info().rss / 1e6)
+    except psutil.NoSuchProcess:
+        return 0.0
 
 
 def soak(seconds: float) -> int:
@@ -151,74 +180,26 @@ def _soak(pid: int, url: str, folder: Path, seconds: float) -> int:
     for client in clients:
         client.start()
     time.sleep(seconds / 3)
-    early = memory(pid), max(memory(child.pid) for child in psutil.Process(pid).children())
+    early, late = peaks(pid, seconds / 3), peaks(pid, seconds / 3)
     for client in clients:
         client.join()
-    late = memory(pid), max(memory(child.pid) for child in psutil.Process(pid).children())
     time.sleep(5)
     left = [path.name for path in (folder / "jobs").iterdir()]
     seen = sum((client.seen for client in clients), Counter[str]())
     wrong = [line for client in clients for line in client.wrong]
     print(", ".join(f"{what}: {count}" for what, count in sorted(seen.items())))
-    print(f"service {early[0]:.0f} → {late[0]:.0f} MB, largest worker {early[1]:.0f} → {late[1]:.0f} MB")
+    print(f"service {early[0]:.0f} → {late[0]:.0f} MB, its workers {early[1]:.0f} → {late[1]:.0f} MB")
     print(f"left behind: {left or 'nothing'}")
     print(f"wrong: {wrong or 'nothing'}")
     grew = late[0] > GROWTH * early[0] or late[1] > GROWTH * early[1]
     return int(bool(left or wrong or grew))
 
 
-def overhead(photo: Path, threads: int) -> int:
-    """A photo through the service and through the command line's own code, in turns, models loaded.
-
-    Prints wall time and processor time, of which the latter can be trusted on a machine that does other things too.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        process, url = start(Path(folder) / "data", threads)
-        cleaner = Cleaner(Options(threads=threads))
-        target = Path(folder) / f"out{photo.suffix}"
-        direct, served = [], []
-        try:
-            for turn in range(3):
-                one = timed(os.getpid(), lambda: cleaner.clean(Job(photo, target), target, Silent()))
-                two = timed(
-                    process.pid, lambda: httpx.post(f"{url}/v1/images", content=photo.read_bytes(), timeout=None)
-                )
-                if turn:
-                    direct.append(one)
-                    served.append(two)
-        finally:
-            process.terminate()
-            process.wait()
-    with Image.open(photo) as image:
-        print(f"{image.width} x {image.height}, {threads} threads, best of {len(direct)}, direct and served:")
-    for what, index in (("wall", 0), ("processor", 1)):
-        first, second = (min(each[index] for each in times) for times in (direct, served))
-        print(f"{what:<10}{first:8.2f} s {second:8.2f} s  {second / first - 1:+.1%}")
-    return 0
-
-
-def timed(pid: int, work: Callable[[], object]) -> tuple[float, float]:
-    """Wall seconds of some work, and processor seconds that a process and its children spend meanwhile."""
-    begin, spent = time.perf_counter(), processor(pid)
-    work()
-    return time.perf_counter() - begin, processor(pid) - spent
-
-
-def processor(pid: int) -> float:
-    """Processor seconds of a process and its children so far."""
-    process = psutil.Process(pid)
-    times = [each.cpu_times() for each in (process, *process.children())]
-    return float(sum(each.user + each.system for each in times))
-
-
 def main() -> int:
     """Parse the arguments, and do it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=180)
-    parser.add_argument("--overhead", type=Path)
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    given = parser.parse_args()
-    return overhead(given.overhead, given.threads) if given.overhead else soak(given.seconds)
+    return soak(parser.parse_args().seconds)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import socket
 import struct
@@ -27,7 +28,12 @@ import httpx
 from serve_service import TOKEN, Service, serving, wait_for
 
 from unrain.errors import UnrainError
+from unrain.serve.app import create_app
 from unrain.serve.auth import access_for
+from unrain.serve.jobs import Scheduler
+from unrain.serve.limits import Limits, Space
+from unrain.serve.metrics import Metrics
+from unrain.serve.store import Job, Store
 
 SIZE = 1_000_000
 OTHER = "another-token-long-enough"
@@ -124,14 +130,15 @@ def test_slow_heads_and_bodies_are_cut_off(service: Service, jpeg: bytes, usual:
     head = f"POST /v1/images HTTP/1.1\r\nHost: {service.address[0]}\r\nAuthorization: Bearer {TOKEN}\r\n"
     with ExitStack() as stack:
         clients = [stack.enter_context(socket.create_connection(service.address, timeout=30)) for _ in range(20)]
-        heads, bodies, silent = clients[:10], clients[10:13], clients[13:]
+        # more bodies than the queue has places
+        heads, bodies, silent = clients[:7], clients[7:13], clients[13:]
         for client in heads:
             client.sendall(b"GET /health HTTP/1.1\r\nX-Slow: ")
         for client in bodies:
             client.sendall(f"{head}Content-Length: 1000\r\n\r\nabc".encode())
         check_beside(service, jpeg, usual)
         start = time.monotonic()
-        assert [last_words(client, b"x") for client in heads] == [b""] * 10
+        assert [last_words(client, b"x") for client in heads] == [b""] * 7
         assert all(b" 408 " in last_words(client) for client in bodies)
         assert [last_words(client) for client in silent] == [b""] * 7
         assert time.monotonic() - start < 25
@@ -225,7 +232,8 @@ def test_full_queue_says_when_to_come_again(service: Service, tmp_path: Path) ->
 
 def test_disk_that_is_used_up_is_said_and_results_expire(tmp_path: Path, jpeg: bytes) -> None:
     with serving(tmp_path, "--disk-mb", 0.5, "--keep", 1) as service:
-        assert service.http.post("/v1/images", content=iter([jpeg])).status_code == 507
+        assert service.http.post("/v1/images", content=iter([bytes(600_000)])).status_code == 507
+        assert service.http.post("/v1/images", content=bytes(600_000)).status_code == 507
         answer = service.http.post("/v1/images", content=jpeg, headers={"Prefer": "respond-async"})
         assert answer.status_code == 202
         wait_for(lambda: service.http.get(f"/v1/jobs/{answer.json()['id']}").status_code == 404, 60)
@@ -274,6 +282,40 @@ def test_host_and_origin_of_others_are_refused(service: Service, jpeg: bytes) ->
     assert "access-control-allow-origin" not in cross.headers
     own = service.http.post("/v1/images", content=jpeg, headers={"Origin": service.url})
     assert own.status_code == 200
+
+
+def test_pages_elsewhere_may_call_where_they_were_named(tmp_path: Path) -> None:
+    async def run(site: str) -> None:
+        app = create_app(tmp_path, access_for("127.0.0.1", [], [], [site]), Limits())
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+            asked = {"Origin": site, "Access-Control-Request-Method": "POST"}
+            answer = await client.options("/v1/images", headers=asked)
+            assert answer.headers["access-control-allow-origin"] == site
+            assert (await client.get("/v1/info", headers={"Origin": "https://other.example"})).status_code == 403
+
+    asyncio.run(run("https://pages.example"))
+
+
+def test_job_that_takes_too_long_is_failed(tmp_path: Path) -> None:
+    async def run() -> Job | None:
+        store = Store(tmp_path)
+        limits = Limits(video_time=0.05)  # over before the worker has started
+        scheduler = Scheduler(store, Space(tmp_path, limits.disk), limits, Metrics(store), "auto", 1)
+        name, _ = store.new_folder()
+        facts = {"width": 64, "height": 48, "frames": 12, "suffix": ".mp4"}
+        options = {"quality": "fast", "strength": 1.0, "layers": False, "suffix": ".mp4"}
+        make_clip(scheduler.source(job := Job(name, "", "video", "queued", "clean", options, facts)))
+        store.save(job)
+        scheduler.start()
+        try:
+            return await scheduler.ended(name, 30)
+        finally:
+            await scheduler.stop()
+            store.close()
+
+    ended = asyncio.run(run())
+    assert ended is not None
+    assert (ended.state, ended.error) == ("failed", "it took longer than 0.05 seconds, and was stopped")
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.7", "::"])

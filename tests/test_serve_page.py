@@ -101,8 +101,8 @@ def downloaded(page: Any, button: str) -> tuple[str, bytes]:
     return download.value.suggested_filename, Path(download.value.path()).read_bytes()
 
 
-def cleaned(source: Path, target: Path) -> bytes:
-    unrain.clean(source, target, threads=1)
+def cleaned(source: Path, target: Path, **options: Any) -> bytes:
+    unrain.clean(source, target, threads=1, **options)
     return target.read_bytes()
 
 
@@ -186,6 +186,48 @@ def test_video_is_previewed_cancelled_restarted_and_played_side_by_side(page: An
     page.wait_for_selector("#empty:visible")
 
 
+def test_photo_that_finds_the_queue_full_waits_and_says_so(page: Any, jpeg: Path) -> None:
+    answers = iter([429, 429])
+
+    def answer(route: Any) -> None:
+        status = next(answers, None)
+        full = {"body": '{"detail": "full"}', "headers": {"Retry-After": "1"}}
+        route.continue_() if status is None else route.fulfill(status=status, **full)
+
+    page.route("**/v1/images*", answer)
+    page.set_input_files("#files", jpeg)
+    until(page, "document.getElementById('now-text').textContent.includes('service is busy')")
+    page.wait_for_selector("#download:visible")
+
+
+def test_error_is_said_and_a_long_name_stays_in_its_place(page: Any, tmp_path: Path) -> None:
+    broken = tmp_path / f"{'a holiday in the rain ' * 6}.png"
+    broken.write_bytes(b"no picture")
+    page.set_input_files("#files", broken)
+    page.wait_for_selector("#ran.wrong")
+    assert "is neither a picture" in page.inner_text("#ran")
+    until(page, "document.querySelector('.empty-note')?.textContent === 'The browser cannot show this file.'")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    keep_picture(page, "error")
+
+
+def test_fast_video_is_what_the_command_line_writes(page: Any, jpeg: Path, tmp_path: Path) -> None:
+    video = make_clip(tmp_path / "walk.mp4", frames=30, still=False)
+    page.set_input_files("#files", jpeg)
+    page.select_option("#quality", "fast")
+    assert page.locator("#stages").is_disabled()
+    page.set_input_files("#files", video)
+    page.wait_for_selector("#offer:visible")
+    assert page.locator("#tabs button").all_inner_texts() == ["Side by side", "Slider"]
+    assert page.locator("#offer-layers").is_hidden()
+    page.click("#go")
+    page.wait_for_selector("#download:visible")
+    assert "sapnet-fast" in page.inner_text("#ran")
+    assert downloaded(page, "#download") == ("walk_clean.mp4", cleaned(video, tmp_path / "out.mp4", quality="fast"))
+    page.select_option("#quality", "balanced")
+    page.wait_for_selector("#again:visible")
+
+
 def test_job_goes_on_after_the_service_was_killed(browser: Any, tmp_path: Path, long_video: Path) -> None:
     frames = "/[1-9]\\d* of 300/.test(document.getElementById('now-text')?.textContent)"
     with serving(tmp_path) as service, opened(browser, service.url) as page:
@@ -248,13 +290,28 @@ def test_everything_is_reached_with_the_keyboard(page: Any) -> None:
     page.wait_for_selector("li.cancelled, li.failed")
 
 
-def test_first_page_is_there_in_a_second_and_a_half(browser: Any, service: Service) -> None:
-    times = []
-    for _ in range(6):
-        with opened(browser, service.url) as page:
-            page.wait_for_load_state("load")
-            times.append(page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd"))
-    assert min(times) < 1500
+def test_first_page_is_there_and_usable_in_a_second_and_a_half(browser: Any, service: Service) -> None:
+    """Where the machine is busy, in five times that of a page of a few bytes; benchmarks/page_load.py has numbers."""
+
+    def milliseconds(path: str, there: str) -> float:
+        with opened(browser, service.url + path) as page:
+            until(page, there)
+            return float(page.evaluate("performance.now()"))
+
+    pages = [milliseconds("/", "document.getElementById('takes')?.textContent") for _ in range(4)]
+    assert min(pages) < max(1500, 5 * min(milliseconds("/health", "true") for _ in range(4)))
+
+
+def test_api_has_a_page_of_its_own(browser: Any, service: Service) -> None:
+    document = service.http.get("/openapi.json").json()
+    size = {"width": 390, "height": 844}
+    with opened(browser, service.url, viewport=size) as page:
+        page.get_by_role("link", name="API").click()
+        page.wait_for_selector("#operations .card")
+        assert page.locator("#operations .card").count() == sum(map(len, document["paths"].values()))
+        assert "curl -H" in page.inner_text("#operations .card pre >> nth=0")
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        keep_picture(page, "docs")
 
 
 def test_service_with_tokens_asks_for_one(browser: Any, tmp_path: Path) -> None:
@@ -265,7 +322,7 @@ def test_service_with_tokens_asks_for_one(browser: Any, tmp_path: Path) -> None:
         until(page, "document.getElementById('login-wrong').textContent")
         page.fill("#token", TOKEN)
         page.click("#login .primary")
-        until(page, "document.getElementById('where')?.textContent")
+        page.locator("#where", has_text="Files stay").wait_for()
         assert page.locator("#login[open]").count() == 0
 
 

@@ -11,6 +11,7 @@ Names are imported when they are first used: `import unrain` is quick, and never
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from unrain.inference.model import ImageModel as ImageModel
     from unrain.inference.model import VideoModel as VideoModel
     from unrain.inference.model import load as load
+
+# ONNX Runtime reports its use over the network since 1.29, unless this is set before it is imported, by whomever
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
 

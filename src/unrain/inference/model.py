@@ -49,6 +49,11 @@ class ImageModel:
         """What the network runs on."""
         return self._cleaner.engine(self.entry.stages)
 
+    @property
+    def precision(self) -> str:
+        """What it runs in: fp32 or int8."""
+        return self.choice.precision
+
     @overload
     def __call__(
         self, picture: AnyPicture, *, stages: int | None = None, layers: Literal[False] = False
@@ -106,6 +111,11 @@ class VideoModel:
     def engine(self) -> engines.Engine:
         """What the network runs on."""
         return self._cleaner.engine
+
+    @property
+    def precision(self) -> str:
+        """What it runs in: fp32 or int8."""
+        return self._cleaner.precision
 
     def check(self, height: int, width: int) -> None:
         """Raises `UnrainError` where this machine has no memory for a video of this size."""

@@ -82,13 +82,14 @@ class FrameCleaner:
     """A network for videos on one engine.
 
     front: makes the first estimate of a frame, `(H, W, 3)` float32 to the same. memory: bytes per pixel of a frame.
-    budget: the bytes that one frame may take; larger ones are cleaned in tiles.
+    budget: the bytes that one frame may take; larger ones are cleaned in tiles. precision: what it all runs in.
     """
 
     engine: Engine
     front: Callable[[Pixels], Pixels]
     memory: float
     budget: float = DEFAULT_MEMORY
+    precision: str = "fp32"
     _sizes: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict, init=False)
 
     def see(self, pixels: AnyPixels) -> Seen:
@@ -169,11 +170,11 @@ def opened(
     if entry.front is None:
         kind = "int8" if precision == "int8" else "fp32"
         step = engines.create(entry.graph(kind), outputs, engine, threads)
-        return FrameCleaner(step, lambda frame: frame, entry.bytes_per_pixel(step.name, kind), budget)
+        return FrameCleaner(step, lambda frame: frame, entry.bytes_per_pixel(step.name, kind), budget, kind)
     front = weights.find(entry.front)
     taken = choose(front, engine, precision if allows(entry, precision) else "fp32", threads)
     helper = open_as(front, taken, threads)
     step = engines.create(entry.graph(taken.precision), outputs, taken.engine, threads)
     ours, fronts = OURS * budget, (1 - OURS) * budget  # both hold on to what they took
     memory = entry.bytes_per_pixel(taken.engine, taken.precision)
-    return FrameCleaner(step, lambda frame: helper.estimate(frame, front.stages, fronts), memory, ours)
+    return FrameCleaner(step, lambda frame: helper.estimate(frame, front.stages, fronts), memory, ours, taken.precision)

@@ -149,9 +149,9 @@ async def metrics(request: Request, _: Owner) -> Response:
 
 @_api.get("/info", tags=["service"], responses=refusals())
 async def info(request: Request, _: Owner) -> Info:
-    """Models and limits."""
+    """Qualities and limits."""
     limits: Limits = request.app.state.limits
-    return Info(version=__version__, local=request.app.state.local, models=schema.models(), limits=vars(limits))
+    return Info(version=__version__, local=request.app.state.local, qualities=schema.qualities(), limits=vars(limits))
 
 
 @_api.post("/session", tags=["service"], status_code=204, responses=refusals())
@@ -224,6 +224,7 @@ async def videos(
 ) -> JobView:
     """Take a video to clean: MP4, MOV, MKV, WebM, AVI or MPEG-TS bytes. Sound, subtitles and times are kept."""
     chosen = options.model_dump(exclude={"preview"})
+    _check_options("video", chosen)
     phase = "preview" if options.preview else "clean"
     wanted = accept if "video" in accept else "*/*"
     job = await _accept(request, who, "video", chosen, wanted, phase, False)
@@ -261,7 +262,7 @@ async def start(request: Request, who: Owner, job: JobId, options: Annotated[sch
     scheduler = _scheduler(request)
     found = _find(scheduler, job, who)
     chosen = options.model_dump(exclude_none=True)
-    _check_options(found.kind, chosen)
+    _check_options(found.kind, found.options | chosen)
     scheduler.restart(found, "clean", chosen)
     return _view(scheduler, found)
 
@@ -310,20 +311,22 @@ async def _accept(
     scheduler, limits = _scheduler(request), request.app.state.limits
     wanted_suffix(accept, kind, "")  # before a byte is read
     most = limits.image_bytes if kind == "image" else limits.video_bytes
-    async with scheduler.arriving():
-        name, folder = scheduler.store.new_folder()
-        try:
-            path = folder / "upload"
-            await scheduler.space.receive(request.stream(), _announced(request), path, most, limits.idle)
+    scheduler.check_queue()
+    name, folder = scheduler.store.new_folder()
+    try:
+        path = folder / "upload"
+        # without a place in the queue yet: those who dawdle would keep others out
+        await scheduler.space.receive(request.stream(), _announced(request), path, most, limits.idle)
+        async with scheduler.arriving():
             facts = await scheduler.look(path)
             if facts["kind"] != kind:
                 raise Refused(415, f"this is no {kind}; send it to /v1/{facts['kind']}s")
             options["suffix"] = wanted_suffix(accept, kind, facts["suffix"])
             found = Job(name, who, kind, "queued", phase, options, facts, awaited=awaited)
             await asyncio.to_thread(path.rename, scheduler.source(found))
-        except BaseException:
-            scheduler.store.remove(name)
-            raise
+    except BaseException:
+        scheduler.store.remove(name)
+        raise
     scheduler.add(found)
     return found
 
@@ -347,8 +350,8 @@ async def _wait(request: Request, scheduler: Scheduler, job: Job) -> Job | None:
 def _check_options(kind: str, chosen: dict[str, Any]) -> None:
     if kind == "video" and "stages" in chosen:
         raise Refused(422, "stages: only photos have them")
-    if "model" in chosen and chosen["model"] not in [e.name for e in weights.catalog().values() if e.kind == kind]:
-        raise Refused(422, f"model: there is none of that name for {kind}s")
+    if kind == "video" and chosen["layers"] and not weights.has_layers(chosen["quality"]):
+        raise Refused(422, f"layers: the {chosen['quality']} quality knows none of videos")
 
 
 async def _changes(scheduler: Scheduler, job: str) -> AsyncIterator[str]:

@@ -1,4 +1,4 @@
-"""Short videos for the page, which every browser plays: previews and layers. Results are written by media/videos.py."""
+"""Short videos for the page, which every browser plays: previews. Results are written by media/videos."""
 
 from __future__ import annotations
 

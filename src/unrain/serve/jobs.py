@@ -20,6 +20,7 @@ from typing import Any
 from unrain import weights
 from unrain.serve.limits import Limits, Refused, Space
 from unrain.serve.metrics import Metrics
+from unrain.serve.schema import BALANCED
 from unrain.serve.store import Job, Store
 
 KINDS = ("image", "video")
@@ -111,35 +112,40 @@ class Live:
 
 
 class Pace:
-    """How long a kind of job takes for a megapixel, of a picture and stage or of a frame: a moving average."""
+    """Seconds that a megapixel takes, of a picture and stage or of a frame: moving averages by kind and quality."""
 
     def __init__(self) -> None:
-        self._seconds: dict[str, float] = {}
+        self._seconds: dict[tuple[str, str], float] = {}
 
     def learn(self, job: Job, seconds: float) -> None:
         """A job is done."""
         measured = seconds / _size(job)
-        known = self._seconds.get(job.kind, measured)
-        self._seconds[job.kind] = 0.5 * known + 0.5 * measured
+        known = self._seconds.get(_sort(job), measured)
+        self._seconds[_sort(job)] = 0.5 * known + 0.5 * measured
 
-    def guess(self, kind: str, seconds: float) -> None:
-        """What is expected for a megapixel before any job of this kind was done."""
-        self._seconds.setdefault(kind, seconds)
+    def guess(self, kind: str, quality: str, seconds: float) -> None:
+        """What is expected for a megapixel before any job of this kind and quality was done."""
+        self._seconds.setdefault((kind, quality), seconds)
 
     def left(self, job: Job, live: Live | None) -> float | None:
         """Seconds until a job is done, once it runs; None where nothing is known yet."""
         spent = time.monotonic() - live.started if live else 0.0
         if live and live.total and live.done and job.kind == "video":
             return spent / live.done * max(0, live.total - live.done)
-        if job.kind not in self._seconds:
+        if _sort(job) not in self._seconds:
             return None
-        return max(1.0, self._seconds[job.kind] * _size(job) - spent)
+        return max(1.0, self._seconds[_sort(job)] * _size(job) - spent)
+
+
+def _sort(job: Job) -> tuple[str, str]:
+    return job.kind, job.options["quality"]
 
 
 def _size(job: Job) -> float:
     megapixels = float(job.facts["width"] * job.facts["height"]) / 1e6
     if job.kind == "image":
-        return megapixels * (job.options.get("stages") or weights.find(job.options["model"]).stages)
+        own = weights.find(weights.QUALITIES[job.options["quality"]][0]).stages
+        return megapixels * (job.options.get("stages") or own)
     return megapixels * (job.facts.get("frames") or 1)
 
 
@@ -182,7 +188,7 @@ class Scheduler:
 
     @asynccontextmanager
     async def arriving(self) -> AsyncIterator[None]:
-        """A place in the queue, kept while an upload is on its way; `Refused` (429) if there is none."""
+        """A place in the queue for a file that is here, while it is looked at; `Refused` (429) if there is none."""
         self.check_queue()
         self._arriving += 1
         try:
@@ -224,13 +230,16 @@ class Scheduler:
         self._wake[job.kind].set()
 
     def restart(self, job: Job, phase: str, options: dict[str, Any]) -> None:
-        """Queue a job again that does not run; what it had made is removed, its source stays."""
+        """Queue a job again that does not run; what it had made is removed, its source stays.
+
+        So do the finished segments of a video, a folder, which are of use if nothing else is asked for this time.
+        """
         if job.state in ("queued", "running"):
             raise Refused(409, "the job is already under way")
         self.check_queue()
         kept = {self.source(job), *self._previews(job)}
         for path in self.store.folder(job.id).iterdir():
-            if path not in kept:
+            if path not in kept and not path.is_dir():
                 path.unlink(missing_ok=True)
         job.options.update(options)
         job.state, job.phase, job.error, job.ran, job.starts = "queued", phase, None, None, 0
@@ -278,12 +287,10 @@ class Scheduler:
         return self.store.folder(job.id) / f"clean{job.options['suffix']}"
 
     def files(self, job: Job) -> dict[str, Path]:
-        """The files of a job that exist, by the name that the API gives them."""
+        """The files of a job that exist, by the name that the API gives them: of clean.mp4.streaks.mp4, streaks."""
         folder = self.store.folder(job.id)
-        found = (
-            {path.stem: path for path in folder.iterdir() if not path.name.startswith(".")} if folder.exists() else {}
-        )
-        return dict(sorted(found.items()))
+        paths = [path for path in folder.iterdir() if not path.name.startswith(".")] if folder.exists() else []
+        return {path.stem.rpartition(".")[2]: path for path in sorted(paths)}
 
     def _previews(self, job: Job) -> list[Path]:
         return [path for name, path in self.files(job).items() if name.startswith("preview-")]
@@ -310,14 +317,14 @@ class Scheduler:
             await worker.stop()
 
     async def _warm_up(self, worker: WorkerProcess) -> None:
-        order = {"do": "load", "model": weights.DEFAULT_IMAGE, "source": ""}
+        order = {"do": "load", "quality": BALANCED, "source": ""}
         try:
             answer = await worker.order(order, lambda _: None, _LOAD_TIME)
         except (WorkerDied, TimeoutError):
             answer = {"event": "failed", "error": "the worker does not start"}
         self.ready = answer["event"] == "done"
         if self.ready:
-            self.pace.guess("image", answer["pace"])
+            self.pace.guess("image", BALANCED, answer["pace"])
         else:
             _log.error("the model cannot be loaded: %s", answer["error"])
 

@@ -18,6 +18,8 @@ MB = 1_000_000
 SLOWEST_UPLOAD = 16_000
 """Bytes per second that an upload must keep up on average, after `GRACE` seconds."""
 GRACE = 20.0
+_LOOK_STEP = 32 * MB
+"""Bytes of an upload between two looks at what is left of the disk."""
 
 
 @dataclass(frozen=True)
@@ -50,61 +52,56 @@ class Refused(UnrainError):
 
 
 class Space:
-    """The disk that jobs may take: what lies there, and what is being uploaded now."""
+    """The disk that jobs may take."""
 
     def __init__(self, folder: Path, limit: int) -> None:
         self._folder, self._limit = folder, limit
-        self._arriving = 0
 
     def used(self) -> int:
-        """Bytes of all files below the folder, and those announced by uploads that are on their way."""
-        return sum(_size(path) for path in self._folder.rglob("*")) + self._arriving
+        """Bytes of all files below the folder, uploads on their way among them."""
+        return sum(_size(path) for path in self._folder.rglob("*"))
 
-    def free(self) -> int:
-        """Bytes that are left."""
-        return self._limit - self.used()
+    def check(self, more: int) -> None:
+        """`Refused` (507) where there is no room for so many bytes more."""
+        if self.used() + more > self._limit:
+            raise Refused(507, "the disk space of this service is used up; delete jobs or come back later", 600)
 
     async def receive(
         self, chunks: AsyncIterator[bytes], announced: int | None, path: Path, most: int, idle: float
     ) -> None:
-        """Write a body to `path`, counted while it arrives; at most `most` bytes, which is also what is set aside.
+        """Write a body of at most `most` bytes to `path`, counted while it arrives.
 
-        Raises `Refused`: 413 too large, 408 too slow, 400 empty, 507 no room. What was written is removed by who made
-        the folder.
+        Raises `Refused`: 413 too large, 408 too slow, 400 empty, 507 no room. Nothing is set aside for what is only
+        announced, or a few who announce much and send nothing would keep all others out. What was written is removed
+        by who made the folder.
         """
         if announced is not None and announced > most:
             raise _too_large(most)
-        share = most if announced is None else announced
-        if share > self.free():
-            raise Refused(507, "the disk space of this service is used up; delete jobs or come back later", 600)
-        self._arriving += share
-        try:
-            await _write(chunks, path, most, idle)
-        finally:
-            self._arriving -= share
-
-
-async def _write(chunks: AsyncIterator[bytes], path: Path, most: int, idle: float) -> None:
-    start, count = time.monotonic(), 0
-    with path.open("xb") as file:
-        while True:
-            try:
-                chunk = await asyncio.wait_for(anext(chunks, None), idle)
-            except TimeoutError:
-                raise Refused(408, f"nothing was sent for {idle:g} seconds; send the file again") from None
-            if chunk is None:
-                break
-            count += len(chunk)
-            if count > most:
-                raise _too_large(most)
-            if time.monotonic() - start > GRACE and count / (time.monotonic() - start) < SLOWEST_UPLOAD:
-                raise Refused(408, f"the upload is slower than {SLOWEST_UPLOAD // 1000} kB a second")
-            file.write(chunk)
-        if not count:
-            raise Refused(400, "the body is empty; send the bytes of a photo or video")
-        # an accepted job must still be there after the machine went down
-        file.flush()
-        await asyncio.to_thread(os.fsync, file.fileno())
+        self.check(announced or 0)
+        start, count, looked = time.monotonic(), 0, 0
+        with path.open("xb") as file:
+            while True:
+                try:
+                    chunk = await asyncio.wait_for(anext(chunks, None), idle)
+                except TimeoutError:
+                    raise Refused(408, f"nothing was sent for {idle:g} seconds; send the file again") from None
+                if chunk is None:
+                    break
+                count += len(chunk)
+                if count > most:
+                    raise _too_large(most)
+                if time.monotonic() - start > GRACE and count / (time.monotonic() - start) < SLOWEST_UPLOAD:
+                    raise Refused(408, f"the upload is slower than {SLOWEST_UPLOAD // 1000} kB a second")
+                file.write(chunk)
+                if count - looked > _LOOK_STEP:
+                    looked = count
+                    self.check(0)
+            if not count:
+                raise Refused(400, "the body is empty; send the bytes of a photo or video")
+            # an accepted job must still be there after the machine went down
+            file.flush()
+            self.check(0)
+            await asyncio.to_thread(os.fsync, file.fileno())
 
 
 def _too_large(most: int) -> Refused:

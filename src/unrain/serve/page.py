@@ -16,6 +16,7 @@ _TYPES = {
     ".jpg": "image/jpeg",
     ".mp4": "video/mp4",
 }
+_URLS = {"index.html": "/", "docs.html": "/docs"}
 EXAMPLES = ("friends.jpg", "picos.mp4")
 # no script, style or picture from anywhere else, and no other page may frame this one
 POLICY = (
@@ -30,7 +31,7 @@ def router() -> APIRouter:
     folder = Path(str(resources.files(__package__))) / "page"
     for path in sorted(folder.iterdir()):
         if path.suffix in _TYPES:
-            _serve(routes, "/" if path.name == "index.html" else f"/{path.name}", path)
+            _serve(routes, _URLS.get(path.name, f"/{path.name}"), path)
     for name in EXAMPLES:
         path = _examples() / name
         if path.is_file():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,13 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from unrain import weights
 from unrain.serve.formats import MEDIA_TYPES
 
-
-def _models(kind: str) -> list[weights.Entry]:
-    return [entry for entry in weights.catalog().values() if entry.kind == kind]
-
-
-def _pattern(kind: str) -> str:
-    return f"^({'|'.join(entry.name for entry in _models(kind))})$"
+Quality = Literal["fast", "balanced", "best"]
+BALANCED: Quality = "balanced"
+_QUALITY_HELP = (
+    "`fast`: one small network, videos frame by frame. `balanced`: the fastest that loses nothing one sees. "
+    "`best`: the same in float32."
+)
 
 
 class ImageOptions(BaseModel):
@@ -24,7 +23,7 @@ class ImageOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    model: str = Field(weights.DEFAULT_IMAGE, pattern=_pattern("image"), description="A model of the catalog.")
+    quality: Quality = Field(BALANCED, description=_QUALITY_HELP)
     stages: int | None = Field(None, ge=1, le=12, description="Fewer are faster; the model's own number if left out.")
     strength: float = Field(1.0, ge=0, le=1, description="1 takes out all rain that was found, 0 none.")
     layers: bool = Field(False, description="Also keep the streaks that were taken out.")
@@ -35,9 +34,9 @@ class VideoOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    model: str = Field(weights.DEFAULT_VIDEO, pattern=_pattern("video"), description="A model of the catalog.")
+    quality: Quality = Field(BALANCED, description=_QUALITY_HELP)
     strength: float = Field(1.0, ge=0, le=1, description="1 takes out all rain that was found, 0 none.")
-    layers: bool = Field(False, description="Also keep streaks and degradation map of the whole video.")
+    layers: bool = Field(False, description="Also keep streaks and degradation map; not of the fast quality.")
 
 
 class NewVideoOptions(VideoOptions):
@@ -51,7 +50,7 @@ class StartOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    model: str | None = Field(None, max_length=64, description="A model of the catalog.")
+    quality: Quality | None = Field(None, description=_QUALITY_HELP)
     stages: int | None = Field(None, ge=1, le=12, description="Of photos only.")
     strength: float | None = Field(None, ge=0, le=1)
     layers: bool | None = None
@@ -109,10 +108,18 @@ class ModelView(BaseModel):
     """A model of the catalog."""
 
     name: str
-    kind: Literal["image", "video"]
     stages: int
     summary: str
+
+
+class QualityView(BaseModel):
+    """What a quality stands for."""
+
+    name: Quality
     default: bool
+    image: ModelView
+    video: ModelView
+    layers: bool = Field(description="Whether it knows the layers of videos.")
 
 
 class Info(BaseModel):
@@ -120,7 +127,7 @@ class Info(BaseModel):
 
     version: str
     local: bool = Field(description="Whether it listens to this machine only.")
-    models: list[ModelView]
+    qualities: list[QualityView]
     limits: dict[str, float]
 
 
@@ -136,19 +143,22 @@ class Problem(BaseModel):
     detail: str
 
 
-def models() -> list[ModelView]:
-    """The catalog."""
-    defaults = (weights.DEFAULT_IMAGE, weights.DEFAULT_VIDEO)
+def qualities() -> list[QualityView]:
+    """What one can choose from."""
     return [
-        ModelView(
-            name=entry.name,
-            kind=entry.kind,
-            stages=entry.stages,
-            summary=entry.summary,
-            default=entry.name in defaults,
+        QualityView(
+            name=cast(Quality, name),
+            default=name == BALANCED,
+            image=_model(weights.find(image)),
+            video=_model(weights.find(video)),
+            layers=weights.has_layers(name),
         )
-        for entry in weights.catalog().values()
+        for name, (image, video) in weights.QUALITIES.items()
     ]
+
+
+def _model(entry: weights.Entry) -> ModelView:
+    return ModelView(name=entry.name, stages=entry.stages, summary=entry.summary)
 
 
 def body(kind: str) -> dict[str, Any]:

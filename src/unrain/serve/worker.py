@@ -14,7 +14,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from itertools import islice
 from pathlib import Path
@@ -27,9 +27,9 @@ from unrain import weights
 from unrain.errors import MediaError, UnrainError
 from unrain.inference.clean import Cleaner
 from unrain.inference.layout import AnyPixels, Pixels, as_float
-from unrain.inference.model import ImageModel, Layers, VideoModel
+from unrain.inference.model import ImageModel, VideoModel
 from unrain.inference.options import Options
-from unrain.inference.views import LAYERS, VideoCleaner, shown
+from unrain.inference.views import LAYERS, VideoCleaner
 from unrain.media import images, videos
 from unrain.media.batch import Outcome
 from unrain.media.files import Job, Kind, kind_of
@@ -62,28 +62,13 @@ class _ImageModel(ImageModel):
         return clean
 
 
-class _VideoModel(VideoModel):
-    """A video model that hands its layers to somebody on the way, if somebody wants them."""
-
-    on_layers: Callable[[Layers], None] | None = None
-
-    def stream(self, pictures: Iterable[Any], **options: Any) -> Iterator[Any]:
-        """See `VideoModel`."""
-        if self.on_layers is None or options:
-            yield from super().stream(pictures, **options)
-            return
-        for clean, layers in super().stream(pictures, layers=True):
-            self.on_layers(layers)
-            yield clean
-
-
 class Worker:
     """Does one order after the other. `say` is how events leave; `cancel` stops the order that is being done."""
 
     def __init__(self, engine: str, threads: int | None, pixels: int, say: Callable[[Event], None]) -> None:
         self._engine, self._threads, self._pixels, self._say = engine, threads, pixels, say
         self._stop = threading.Event()
-        self._models: dict[str, _ImageModel | _VideoModel] = {}
+        self._models: dict[tuple[str, str], ImageModel | VideoModel] = {}
 
     def cancel(self) -> None:
         """Stop at the next chance."""
@@ -130,8 +115,8 @@ class Worker:
             return width, height
 
     def load(self, order: Order) -> Event:
-        """Load the image model, so that the first photo need not wait; tell its seconds per megapixel and stage."""
-        model = self._image_model(order["model"])
+        """Load an image model, so that the first photo need not wait; tell its seconds per megapixel and stage."""
+        model = self._image_model(self._options({"quality": order["quality"], "strength": 1.0}))
         picture = np.full((*_TRIAL, 3), 0.5, np.float32)
         model.clean_pixels(picture, 1)
         start = time.perf_counter()
@@ -140,26 +125,24 @@ class Worker:
 
     def clean(self, order: Order) -> Event:
         """Clean `source` into `target`, as the command line does, and with `layers` write these beside it."""
-        source, target, options = Path(order["source"]), Path(order["target"]), order["options"]
+        source, target, chosen = Path(order["source"]), Path(order["target"]), order["options"]
         start = time.perf_counter()
-        limit, strength = self._pixels / 1e6, options["strength"]
-        cleaner = Cleaner(Options(stages=options.get("stages"), strength=strength, max_megapixels=limit))
+        photo = order["kind"] == "image"
+        options = self._options(chosen, layers=chosen["layers"] and not photo)
+        cleaner = Cleaner(options)
+        if photo:
+            still = cleaner.image_model = self._image_model(options)
+            still.keeps_streaks = chosen["layers"]
+        else:
+            cleaner.video_model = self._video_model(options)
         listener = _Listener(self._say, self._stop, order.get("most_frames"))
-        model: _ImageModel | _VideoModel
-        with ExitStack() as stack, atomic_output(target) as part:
-            if order["kind"] == "image":
-                model = cleaner.image_model = self._image_model(options["model"])
-                model.keeps_streaks = options["layers"]
-            else:
-                model = cleaner.video_model = self._video_model(options["model"])
-                if options["layers"]:
-                    clips = _clips(stack, videos.probe(source), target.parent, ("streaks", "degradation"))
-                    model.on_layers = lambda layers: _show(clips, shown(layers))
+        with atomic_output(target) as part:
             frames = cleaner.clean(Job(source, target), part, listener)
-        if isinstance(model, _ImageModel) and model.streaks is not None:
-            _write_streaks(target.with_name("streaks.jpg"), model.streaks * np.float32(strength))
-            model.streaks = None
-        return self._ran(model, frames, time.perf_counter() - start)
+        if photo and frames == 1 and still.streaks is not None:
+            _write_streaks(target.with_name("streaks.jpg"), still.streaks * np.float32(chosen["strength"]))
+        # a picture that moves is a video to the cleaner too
+        used = cleaner.video_model if "video_model" in vars(cleaner) else cleaner.image_model
+        return self._ran(used, frames, time.perf_counter() - start)
 
     def preview(self, order: Order) -> Event:
         """Clean the first second of a video into short clips: rainy, clean, streaks, degradation."""
@@ -168,14 +151,17 @@ class Worker:
         count = min(info.frames or 10**9, math.ceil(info.rate))
         self._say({"event": "started", "total": count})
         frames = 0
-        model = self._video_model(order["options"]["model"])
-        options = Options(strength=order["options"]["strength"], layers=True)
+        layers = weights.has_layers(order["options"]["quality"])
+        options = self._options(order["options"], layers=layers)
+        model = self._video_model(options)
         start = time.perf_counter()
         with ExitStack() as stack:
-            clips = _clips(stack, info, folder, [f"preview-{name}" for name in ("rainy", "clean", *LAYERS)])
+            names = ("rainy", "clean", *(LAYERS if layers else ()))
+            clips = _clips(stack, info, folder, [f"preview-{name}" for name in names])
             pictures = islice(videos.read_frames(source), count)
-            for rainy, clean, layers in VideoCleaner(model, options).results(pictures):
-                _show(clips, (rainy, clean, *layers))
+            for rainy, clean, others in VideoCleaner(model, options).results(pictures):
+                for clip, picture in zip(clips, (rainy, clean, *others), strict=True):
+                    clip.write(picture)
                 frames += 1
                 if self._stop.is_set():
                     raise Cancelled
@@ -184,28 +170,42 @@ class Worker:
                     break
         return self._ran(model, frames, time.perf_counter() - start)
 
-    def _image_model(self, name: str) -> _ImageModel:
-        model = self._models.get(name) or _ImageModel(weights.find(name), self._engine, self._threads)
+    def _options(self, chosen: dict[str, Any], layers: bool = False) -> Options:
+        return Options(
+            quality=chosen["quality"],
+            engine=self._engine,
+            threads=self._threads,
+            stages=chosen.get("stages"),
+            strength=chosen["strength"],
+            layers=layers,
+            max_megapixels=self._pixels / 1e6,
+        )
+
+    def _image_model(self, options: Options) -> _ImageModel:
+        model = self._model(options.image_entry, options)
         assert isinstance(model, _ImageModel)
         model.streaks = None
-        self._models[name] = model
         return model
 
-    def _video_model(self, name: str) -> _VideoModel:
-        model = self._models.get(name) or _VideoModel(weights.find(name), self._engine, self._threads)
-        assert isinstance(model, _VideoModel)
-        model.on_layers = None
-        self._models[name] = model
-        return model
+    def _video_model(self, options: Options) -> ImageModel | VideoModel:
+        return self._model(options.video_entry, options)
 
-    def _ran(self, model: _ImageModel | _VideoModel, frames: int, seconds: float) -> Event:
+    def _model(self, entry: weights.Entry, options: Options) -> ImageModel | VideoModel:
+        """A model, loaded when it is first needed."""
+        key = entry.name, options.taken_precision
+        if key not in self._models:
+            kind = _ImageModel if entry.kind == "image" else VideoModel
+            self._models[key] = kind(entry, self._engine, self._threads, options.taken_precision)
+        return self._models[key]
+
+    def _ran(self, model: ImageModel | VideoModel, frames: int, seconds: float) -> Event:
         return {
             "frames": frames,
             "ran": {
                 "model": model.entry.name,
                 "engine": model.engine.name,
                 "device": model.engine.device,
-                "precision": model.choice.precision if isinstance(model, ImageModel) else "fp32",
+                "precision": model.precision,
                 "seconds": round(seconds, 2),
             },
         }
@@ -245,12 +245,6 @@ def _clips(stack: ExitStack, info: videos.VideoInfo, folder: Path, names: Sequen
     aspect = 1 / info.sample_aspect if turned else info.sample_aspect
     parts = [stack.enter_context(atomic_output(folder / f"{name}.mp4")) for name in names]
     return [stack.enter_context(Clip(part, rate, aspect)) for part in parts]
-
-
-def _show(clips: Sequence[Clip], pictures: Sequence[Pixels]) -> None:
-    """Add a frame to each clip."""
-    for clip, picture in zip(clips, pictures, strict=True):
-        clip.write(picture)
 
 
 def _write_streaks(path: Path, streaks: Pixels) -> None:

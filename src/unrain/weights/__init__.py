@@ -75,6 +75,11 @@ class Entry:
         return path
 
 
+def has_layers(quality: str) -> bool:
+    """Whether videos have layers in this quality: a model that looks at each frame alone knows none."""
+    return find(QUALITIES[quality][1]).kind == "video"
+
+
 def file_hash(path: Path) -> str:
     """SHA-256 of a file, as the catalog has it."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -12,6 +12,11 @@ const SUFFIXES = {
   "image/tiff": [".tif", ".tiff"], "image/bmp": [".bmp"], "video/mp4": [".mp4", ".m4v"], "video/quicktime": [".mov"],
   "video/x-matroska": [".mkv"], "video/webm": [".webm"], "video/mp2t": [".ts"],
 };
+const QUALITIES = {
+  fast: "One small network, several times as fast. Videos go frame by frame.",
+  balanced: "As fast as this machine can without a loss that one sees.",
+  best: "The same in 32 bits: slower, and hardly to be told apart.",
+};
 const UPLOADS = 2;
 const MEMORY = "unrain-jobs";
 
@@ -63,10 +68,7 @@ async function start() {
   const most = info.limits;
   at("where").textContent = info.local ? "Files stay on this computer" : "Files go to this server only";
   at("takes").textContent = `JPEG, PNG, WebP, TIFF or BMP up to ${Math.round(most.image_pixels / 1e6)} megapixels, and videos up to ${Math.round(most.video_seconds / 60)} minutes.`;
-  const photos = info.models.filter((model) => model.kind === "image");
-  at("model").append(...photos.map((model) => new Option(model.name, model.name, model.default, model.default)));
-  at("model-choice").hidden = photos.length < 2;
-  chooseModel();
+  chooseQuality();
   await restore();
 }
 
@@ -119,7 +121,7 @@ async function send() {
 }
 
 async function sendOne(item) {
-  const query = item.video ? { strength: settings().strength, preview: true } : { ...settings(), layers: true };
+  const query = item.video ? { ...settingsFor(item), preview: true } : { ...settingsFor(item), layers: true };
   const onSent = (part) => {
     item.sent = part;
     draw(item);
@@ -129,8 +131,12 @@ async function sendOne(item) {
       item.job = await upload(item.video ? "/videos" : "/images", item.file, query, onSent, item.stop);
       break;
     } catch (problem) {
-      if (!(problem instanceof Problem) || problem.status !== 429 || !items.includes(item)) throw problem;
+      if (!(problem instanceof Problem) || problem.status !== 429) throw problem;
+      item.held = true;
+      draw(item);
       await new Promise((resolve) => setTimeout(resolve, (problem.after ?? 10) * 1000));
+      item.held = false;
+      if (item.error || !items.includes(item)) return; // stopped or removed meanwhile
     }
   }
   remember();
@@ -201,7 +207,8 @@ function again(item) {
     Object.assign(item, { error: null, sent: 0 });
     return send();
   }
-  const query = item.video ? { strength: settings().strength, layers: at("keep-layers").checked } : { ...settings(), layers: true };
+  const layers = !item.video || (quality().layers && at("keep-layers").checked);
+  const query = { ...settingsFor(item), layers };
   return attempt(item, "/start", { query });
 }
 
@@ -235,22 +242,29 @@ async function downloadAll() {
 
 // ---------------------------------------------------------------- settings
 
-function settings() {
-  return { model: at("model").value || undefined, stages: Number(at("stages").value), strength: at("strength").value / 100 };
+function settingsFor(item) {
+  const both = { quality: at("quality").value, strength: at("strength").value / 100 };
+  return item.video ? both : { ...both, stages: Number(at("stages").value) };
 }
 
-function chooseModel() {
-  const model = info.models.find((each) => each.name === at("model").value);
-  if (!model) return;
-  at("stages").value = model.stages;
-  at("stages-own").textContent = model.stages;
-  at("model-text").textContent = model.summary;
+// What the service says of the quality that is chosen.
+function quality() {
+  return info.qualities.find((each) => each.name === at("quality").value);
+}
+
+function chooseQuality() {
+  const { stages } = quality().image;
+  at("stages").value = stages;
+  at("stages").disabled = stages === 1;
+  at("stages-text").textContent = stages === 1 ? "This quality has one only." : `Fewer are faster. The model was trained with ${stages}.`;
+  at("quality-text").textContent = QUALITIES[at("quality").value];
   drawSettings();
 }
 
 function drawSettings() {
   at("strength-now").textContent = `${at("strength").value} %`;
   at("stages-now").textContent = at("stages").value;
+  if (chosen) drawNow(chosen);
   drawActions();
 }
 
@@ -258,8 +272,7 @@ function drawSettings() {
 function differs(item) {
   const made = item.job?.options;
   if (!made || item.state === "waiting") return false;
-  const now = settings();
-  return made.strength !== now.strength || (!item.video && (made.stages !== now.stages || made.model !== now.model));
+  return Object.entries(settingsFor(item)).some(([name, value]) => made[name] !== value);
 }
 
 // ---------------------------------------------------------------- drawing
@@ -303,6 +316,7 @@ function drawRow(item) {
     pick.addEventListener("click", () => choose(item));
     close.addEventListener("click", () => remove(item));
     parts.bar.setAttribute("aria-label", `Progress of ${item.name}`);
+    seen.addEventListener("error", () => seen.replaceWith(make("span", { className: "tile" }))); // no torn picture
     seen.src = item.source;
     item.element = make("li", {}, pick, close);
     Object.assign(item, { parts, pick });
@@ -319,17 +333,18 @@ function stateOf(item) {
   const job = item.job;
   switch (item.state) {
     case "ready": return "Waiting to be sent";
-    case "sending": return item.sent < 1 ? `Sending, ${Math.round(item.sent * 100)} %` : "Checking";
+    case "sending": return item.held ? "Waiting, the service is busy" : item.sent < 1 ? `Sending, ${Math.round(item.sent * 100)} %` : "Checking";
     case "queued": return job.ahead ? `Waiting, ${job.ahead} before it` : "Waiting";
-    case "running": {
-      const frames = item.video && job.total ? `, ${job.done} of ${job.total} frames` : "";
-      return (job.phase === "preview" ? "Preview" : "Cleaning") + frames;
-    }
+    case "running": return job.phase === "preview" ? "Preview" : "Cleaning";
     case "waiting": return "Preview is ready";
     case "done": return "Clean";
     case "cancelled": return "Stopped";
     default: return sentence(item.error ?? job.error ?? "Failed");
   }
+}
+
+function framesOf(item) {
+  return item.video && item.state === "running" && item.job.total ? `, ${item.job.done} of ${item.job.total} frames` : "";
 }
 
 function left(item) {
@@ -346,7 +361,7 @@ function duration(seconds) {
 
 function part(item) {
   const job = item.job;
-  if (item.state === "sending") return item.sent < 1 ? item.sent : null;
+  if (item.state === "sending") return item.sent < 1 && !item.held ? item.sent : null;
   if (item.state !== "running") return null;
   if (item.video) return job.total && job.done ? Math.min(1, job.done / job.total) : null;
   if (job.seconds_left === null) return null;
@@ -364,7 +379,7 @@ function setBar(bar, item) {
 
 function drawNow(item) {
   at("now").hidden = !item.busy;
-  at("now-text").textContent = stateOf(item);
+  at("now-text").textContent = stateOf(item) + framesOf(item);
   at("now-left").textContent = left(item);
   setBar(at("now-bar"), item);
   const waits = item.state === "waiting";
@@ -372,7 +387,10 @@ function drawNow(item) {
   if (waits) {
     const ran = item.job.ran;
     const frames = item.job.total ?? 0;
-    at("offer-text").textContent = frames ? `The whole video takes about ${duration((ran.seconds / ran.frames) * frames)} on this machine.` : "";
+    const same = item.job.options.quality === at("quality").value;
+    at("offer-layers").hidden = !quality().layers;
+    at("offer-text").textContent = !same ? "It was made in another quality." : !frames ? "" :
+      `The whole video takes about ${duration((ran.seconds / ran.frames) * frames)} on this machine.`;
   }
   const ran = item.job?.ran;
   at("ran").classList.toggle("wrong", item.state === "failed");
@@ -428,7 +446,7 @@ function tabsOf(item) {
 function drawViewer(item) {
   const tabs = tabsOf(item);
   const tab = tabs.find((each) => each.name === item.tab) ?? tabs[0];
-  const key = JSON.stringify([items.indexOf(item), tab, tabs.map((each) => each.name), item.job?.ran]);
+  const key = JSON.stringify([items.indexOf(item), tab, tabs.map((each) => each.name), item.job?.ran, item.state === "failed"]);
   if (key === shown) return;
   shown = key;
   const focused = at("tabs").contains(document.activeElement);
@@ -456,7 +474,8 @@ function tabButton(item, tab, selected) {
 
 function media(item, url) {
   const element = item.video ? make("video", { playsInline: true, preload: "auto" }) : make("img", { alt: "", decoding: "async" });
-  element.addEventListener("error", () => viewer.note("The browser cannot show this kind of file. It is cleaned all the same: download it."));
+  const more = item.state === "failed" ? "" : " It is cleaned all the same: download the result.";
+  element.addEventListener("error", () => viewer.note(`The browser cannot show this file.${more}`));
   element.src = url;
   return element;
 }
@@ -484,7 +503,7 @@ at("download-all").addEventListener("click", downloadAll);
 at("zoom-in").addEventListener("click", () => viewer.step(1.5));
 at("zoom-out").addEventListener("click", () => viewer.step(1 / 1.5));
 at("zoom-fit").addEventListener("click", () => viewer.setZoom(null));
-at("settings").addEventListener("input", (event) => (event.target.id === "model" ? chooseModel() : drawSettings()));
+at("settings").addEventListener("input", (event) => (event.target.id === "quality" ? chooseQuality() : drawSettings()));
 at("settings").addEventListener("submit", (event) => event.preventDefault());
 at("tabs").addEventListener("keydown", (event) => {
   const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
