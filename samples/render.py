@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from unrain.data.motion import film
-from unrain.rain import NAMES, render
+from unrain.rain import PRESETS, render
 from unrain.rain.camera import CameraPath
 from unrain.rain.scene import random_depth
 
@@ -59,12 +59,12 @@ def dolly() -> CameraPath:
 
 
 def contact_sheet(photo: Tensor) -> Image.Image:
-    """The same photo `(3, H, W)` in all kinds of rain, each with its name below."""
+    """The same photo `(3, H, W)` in each kind of rain, its name below."""
     _, height, width = photo.shape
     band, font = 28, ImageFont.load_default(18)
-    rows = -(-len(NAMES) // SHEET_COLUMNS)
+    rows = -(-len(PRESETS) // SHEET_COLUMNS)
     sheet = Image.new("RGB", (SHEET_COLUMNS * width, rows * (height + band)), "white")
-    for number, name in enumerate(NAMES):
+    for number, name in enumerate(PRESETS):
         rainy = render(photo[None, None], name, torch.Generator().manual_seed(9)).rainy[0, 0]
         left, top = number % SHEET_COLUMNS * width, number // SHEET_COLUMNS * (height + band)
         sheet.paste(Image.fromarray(to_pixels(rainy)), (left, top))

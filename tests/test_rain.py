@@ -108,6 +108,20 @@ def test_same_seed_gives_the_same_bits_and_another_seed_other_rain(clip: torch.T
     assert not torch.equal(first.rainy, other.rainy)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+def test_gpu_gives_the_same_bits_twice_and_the_statistics_of_a_processor(photo: NDArray[np.float32]) -> None:
+    frames = torch.from_numpy(photo).permute(2, 0, 1).expand(128, 1, -1, -1, -1)
+
+    def rain(device: str) -> torch.Tensor:
+        generator = torch.Generator(device).manual_seed(1)
+        return render(frames.to(device), "rain100h", generator).rainy.cpu() - frames
+
+    ours, again, theirs = rain("cuda"), rain("cuda"), rain("cpu")
+    assert torch.equal(ours, again)
+    assert ours.mean().item() == pytest.approx(theirs.mean().item(), rel=0.1)
+    assert ours.square().mean().item() == pytest.approx(theirs.square().mean().item(), rel=0.1)
+
+
 def test_reliance_is_what_is_seen_where_nothing_is_hidden(clip: torch.Tensor) -> None:
     frames = render(clip, "complex25", seeded(5))
     assert 0.02 < frames.degradation.mean() < 0.3
