@@ -7,12 +7,14 @@ import io
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 from av.container import InputContainer
+from av.error import FFmpegError
 from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
@@ -54,13 +56,25 @@ def coded(pixels: NDArray[np.float32], kind: str, pixel_format: str, matrix: int
     if not grey:
         span = ColorRange.JPEG if full else ColorRange.MPEG
         frame = frame.reformat(None, None, pixel_format, Colorspace.ITU709, Colorspace.ITU709, None, span, span)
+    # Twice on a busy machine the muxer refused what it took before and after; the picture is the same each time.
+    for refused in (0, 1, 2):
+        try:
+            return _muxed(frame, kind, pixel_format, full, pixels.ndim)
+        except FFmpegError:
+            if refused == 2:
+                raise
+    raise AssertionError
+
+
+def _muxed(frame: av.VideoFrame, kind: str, pixel_format: str, full: bool, dimensions: int) -> Coded:
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as output:
         options = {"crf": "1", "preset": "10"} if kind == "av01" else {"x265-params": "qp=1:log-level=none"}
         stream: Any = output.add_stream(ENCODERS[kind], rate=1, options=options)
-        stream.width, stream.height, stream.pix_fmt = width, height, pixel_format
+        stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, pixel_format
         stream.codec_context.color_range = 2 if full else 1
         frame.color_range = 2 if full else 1
+        frame.pts, frame.time_base = 0, Fraction(1)
         output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
     file.seek(0)
@@ -68,7 +82,7 @@ def coded(pixels: NDArray[np.float32], kind: str, pixel_format: str, matrix: int
         assert isinstance(made, InputContainer)
         packet = next(each for each in made.demux(video=0) if each.size)
         config = made.streams.video[0].codec_context.extradata or b""
-        return Coded(kind, config, bytes(packet), width, height, pixels.ndim)
+        return Coded(kind, config, bytes(packet), frame.width, frame.height, dimensions)
 
 
 def grid(rows: int, columns: int, tile: Coded) -> Coded:
