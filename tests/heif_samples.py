@@ -6,6 +6,7 @@ import base64
 import io
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -57,13 +58,10 @@ def coded(pixels: NDArray[np.float32], kind: str, pixel_format: str, matrix: int
         span = ColorRange.JPEG if full else ColorRange.MPEG
         frame = frame.reformat(None, None, pixel_format, Colorspace.ITU709, Colorspace.ITU709, None, span, span)
     # Twice on a busy machine the muxer refused what it took before and after; the picture is the same each time.
-    for refused in (0, 1, 2):
-        try:
+    for _ in range(2):
+        with suppress(FFmpegError):
             return _muxed(frame, kind, pixel_format, full, pixels.ndim)
-        except FFmpegError:
-            if refused == 2:
-                raise
-    raise AssertionError
+    return _muxed(frame, kind, pixel_format, full, pixels.ndim)
 
 
 def _muxed(frame: av.VideoFrame, kind: str, pixel_format: str, full: bool, dimensions: int) -> Coded:
