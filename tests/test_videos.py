@@ -282,7 +282,8 @@ def test_memory_does_not_grow_with_the_length(tmp_path: Path) -> None:
         assert rewrite(source, tmp_path / "out.mp4", lambda f: one_ahead(count(f))) == frames
         return most
 
-    assert most_alive(120) == most_alive(12) <= 4
+    # one each that is decoded, held by the cleaner (two), and written; threads decide how many of them at once
+    assert max(most_alive(12), most_alive(120)) <= 5
 
 
 def test_progress_counts_the_frames(tmp_path: Path) -> None:
