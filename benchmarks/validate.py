@@ -20,7 +20,9 @@ from torch import Tensor
 
 from unrain import weights
 from unrain.evaluation.metrics import psnr
-from unrain.inference.model import ImageModel, VideoModel
+from unrain.inference import recurrence
+from unrain.inference.frames import run_frames
+from unrain.inference.pictures import opened
 from unrain.networks.graphs import graph_of, read_network
 from unrain.training.validation import KINDS, film_pieces, photo_pieces, rainy
 
@@ -31,12 +33,12 @@ def main(data: Path, graphs: list[Path]) -> None:
     """Print a table for the image models and one for the video models."""
     entries = [*weights.catalog().values(), *(entry_of(graph) for graph in graphs)]
     images = [
-        (f"{entry.name} {precision}" if entry.int8 else entry.name, image_cleaner(entry, precision))
+        (f"{entry.name} {precision}" if entry.int8 else entry.name, network_of(entry, precision))
         for entry in entries
         for precision in weights.PRECISIONS
         if entry.kind == "image" and (precision == "fp32" or entry.int8)
     ]
-    videos = [(entry.name, video_cleaner(entry)) for entry in entries if entry.kind == "video"]
+    videos = [(entry.name, network_of(entry)) for entry in entries if entry.kind == "video"]
     table("image", photo_pieces(data / "val", 12, (256, 384)), images)
     table("video", film_pieces(data / "val", 8, (160, 224)), images + videos)
 
@@ -48,16 +50,13 @@ def entry_of(graph: Path) -> weights.Entry:
     return replace(like, name=graph.name, file=str(graph.absolute()), sha256=weights.file_hash(graph), int8=None)
 
 
-def image_cleaner(entry: weights.Entry, precision: str) -> Callable[[Frames], Frames]:
-    """Each frame by itself."""
-    model = ImageModel(entry, precision=precision)
-    return lambda frames: [model(frame) for frame in frames]
-
-
-def video_cleaner(entry: weights.Entry) -> Callable[[Frames], Frames]:
-    """The frames as a stream."""
-    model = VideoModel(entry)
-    return lambda frames: list(model.stream(frames))
+def network_of(entry: weights.Entry, precision: str = "fp32") -> Callable[[Frames], Frames]:
+    """What a network makes of frames: one by one, or as a stream. Dry ones, too, which the models leave as they are."""
+    if entry.kind == "image":
+        cleaner = opened(entry, precision=precision)
+        return lambda frames: [cleaner.clean(frame, entry.stages) for frame in frames]
+    stream = recurrence.opened(entry, precision=precision)
+    return lambda frames: [result.background.clip(0, 1) for result in run_frames(stream, frames)]
 
 
 def table(kind: str, clean: Tensor, cleaners: list[tuple[str, Callable[[Frames], Frames]]]) -> None:

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, overload
 
+import numpy as np
+
 from unrain import weights
 from unrain.errors import UnrainError
 from unrain.inference import engines, frames, recurrence
 from unrain.inference.choice import choose, open_as
+from unrain.inference.dryness import Watch, is_dry, light_taken
 from unrain.inference.layout import AnyPicture, AnyPixels, Pixels, as_float, as_type, unwrap
 from unrain.inference.pictures import DEFAULT_MEMORY
 
@@ -66,9 +69,10 @@ class ImageModel:
     def __call__(self, picture: AnyPicture, *, stages: int | None = None, layers: bool = False) -> Any:
         """Clean one picture: a PIL image, or an RGB array `(H, W, 3)` of uint8 or of floats in [0, 1].
 
-        Returns the same type, and with `layers` also the `Layers` that were taken out. `stages` (default: the
-        model's own) trades quality for time. Large pictures are cleaned in tiles. Raises `TypeError` or `ValueError`
-        for another kind of picture, and `UnrainError` where this machine's memory is too small for one tile.
+        Returns the same type, and with `layers` also the `Layers` that were taken out. A picture without rain comes
+        back as it is; see `dryness.py`. `stages` (default: the model's own) trades quality for time. Large pictures
+        are cleaned in tiles. Raises `TypeError` or `ValueError` for another kind of picture, and `UnrainError` where
+        this machine's memory is too small for one tile.
         """
         rainy, wrap = unwrap(picture)
         clean = self.clean_pixels(rainy, stages)
@@ -76,6 +80,13 @@ class ImageModel:
 
     def clean_pixels(self, rainy: AnyPixels, count: int | None = None) -> AnyPixels:
         """The same for `(H, W, 3)` of uint8, uint16, or float32 in [0, 1], to the same type."""
+        clean = self._cleaned(rainy, count)
+        if is_dry(rainy, clean):
+            np.copyto(clean, rainy)
+        return clean
+
+    def _cleaned(self, rainy: AnyPixels, count: int | None = None) -> AnyPixels:
+        """The same, dry or not."""
         count = self.entry.stages if count is None else count
         if count < 1:
             raise UnrainError(f"{count} stages cannot clean a picture; use 1 or more")
@@ -87,9 +98,14 @@ class ImageModel:
         """Nothing to check before a video: what does not fit in one piece goes in tiles."""
 
     def stream(self, pictures: Iterable[AnyPicture], *, layers: bool = False) -> Iterator[Any]:
-        """Clean the frames of a video one by one; see `VideoModel.stream`. It remembers nothing from frame to frame."""
+        """Clean the frames of a video one by one; see `VideoModel.stream`. It remembers of them if they were dry."""
+        watch = Watch()
         for picture in pictures:
-            yield self(picture, layers=True) if layers else self(picture)
+            rainy, wrap = unwrap(picture)
+            clean = self._cleaned(rainy)
+            if watch.is_dry(light_taken(rainy, clean)):
+                np.copyto(clean, rainy)
+            yield (wrap(clean), Layers(as_float(rainy) - as_float(clean))) if layers else wrap(clean)
 
 
 class VideoModel:
@@ -131,33 +147,45 @@ class VideoModel:
     def stream(self, pictures: Iterable[AnyPicture], *, layers: bool = False) -> Iterator[Any]:
         """Clean the frames of one video, in order: any iterable of pictures as `ImageModel` takes them.
 
-        Yields one result per frame, of the frame's type; with `layers`, pairs of it and its `Layers`. Memory does not
-        grow: the source is read a few frames ahead, and nothing is kept of what was yielded.
+        Yields one result per frame, of the frame's type; with `layers`, pairs of it and its `Layers`. Frames without
+        rain, and with none in the few before, come back as they are. Memory does not grow: the source is read a few
+        frames ahead, and nothing is kept of what was yielded.
         """
         if not layers:
-            for result, wrap in _run(pictures, self._cleaner):
-                yield wrap(result.background)
+            for clean, _ in _run(pictures, self._cleaner):
+                yield clean
             return
-        for result, wrap in _run(pictures, self._open(outputs=recurrence.LAYERS)):
+        for clean, result in _run(pictures, self._open(outputs=recurrence.LAYERS)):
             assert result.streaks is not None
-            yield wrap(result.background), Layers(result.streaks, result.degradation)
+            yield clean, Layers(result.streaks, result.degradation)
 
 
-def _run(pictures: Iterable[Any], cleaner: recurrence.FrameCleaner) -> Iterator[tuple[recurrence.CleanFrame, Any]]:
-    """The results, each with the way back to what the frame was."""
-    wraps: deque[Any] = deque()
+def _run(pictures: Iterable[Any], cleaner: recurrence.FrameCleaner) -> Iterator[tuple[Any, recurrence.CleanFrame]]:
+    """Each frame as it is given back, and all that was found of it."""
+    waiting: deque[tuple[AnyPixels, Any]] = deque()
 
     def unwrapped() -> Iterator[AnyPixels]:
         for number, picture in enumerate(pictures):
             pixels, wrap = unwrap(picture)
             if number == 0:
                 cleaner.check(pixels.shape[0], pixels.shape[1])
-            kind = pixels.dtype
-            wraps.append(lambda clean, wrap=wrap, kind=kind: wrap(as_type(clean, kind)))
+            waiting.append((pixels, wrap))
             yield pixels
 
+    watch = Watch()
     for result in frames.run_frames(cleaner, unwrapped()):
-        yield result, wraps.popleft()
+        rainy, wrap = waiting.popleft()
+        clean = as_type(result.background, rainy.dtype)
+        if watch.is_dry(light_taken(rainy, clean)):
+            np.copyto(clean, rainy)
+            result = _nothing(result)
+        yield wrap(clean), result
+
+
+def _nothing(result: recurrence.CleanFrame) -> recurrence.CleanFrame:
+    """Of a dry frame: no streaks, and nothing that rain hides."""
+    layers = (None if layer is None else np.zeros_like(layer) for layer in result[1:])
+    return recurrence.CleanFrame(result.background, *layers)
 
 
 @overload

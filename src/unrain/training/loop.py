@@ -151,7 +151,7 @@ def _train(
     batches = Batches(data, recipe.mixture, recipe.seed, others.device, setting.avoid)
     trained = Trained(state.network, PictureLoss(recipe.losses, setting.features, setting.backbone).to(others.device))
     if setting.compile:
-        trained.compile()
+        trained.compile(dynamic=False)
     model = others.share(trained)
     record = Record(state, run, setting, report) if others.first else Silent()
     started = time.monotonic()
