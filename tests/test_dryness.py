@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -78,8 +79,8 @@ def test_a_stain_in_a_corner_is_no_rain(dry: Pixels) -> None:
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
 def test_light_is_measured_alike_in_all_types(dry: Pixels, kind: type) -> None:
     most = 1 if kind is np.float32 else np.iinfo(kind).max
-    rainy = (dry.clip(0.1, 1) * most).astype(kind)
-    clean = ((dry.clip(0.1, 1) - 0.02) * most).astype(kind)
+    rainy: NDArray[Any] = (dry.clip(0.1, 1) * most).astype(kind)
+    clean: NDArray[Any] = ((dry.clip(0.1, 1) - 0.02) * most).astype(kind)
     assert light_taken(rainy, clean) == pytest.approx(0.02, rel=0.01)
 
 
