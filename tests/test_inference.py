@@ -19,6 +19,7 @@ from unrain.errors import EngineError, UnrainError, WeightsError
 from unrain.evaluation.metrics import psnr
 from unrain.inference import engines, pictures, recurrence
 from unrain.inference.frames import CutDetector, look_ahead, run_frames
+from unrain.inference.layout import to_planes
 from unrain.inference.motion import motion
 from unrain.media.memory import check_memory
 from unrain.networks.graphs import read_network
@@ -301,3 +302,24 @@ def test_engine_refuses_a_file_that_is_no_step_graph(tmp_path: Path) -> None:
     for engine in ENGINES:
         with pytest.raises(EngineError, match=r"broken\.onnx"):
             engines.create(broken, pictures.RESULTS["sapnet"], engine)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.parametrize("precision", weights.PRECISIONS)
+def test_state_that_is_left_out_is_empty(photo: Pixels, engine: str, steps: int, precision: str) -> None:
+    if (engine, precision) == ("torch", "int8"):
+        pytest.skip("PyTorch runs float32 alone")
+    planes = to_planes(photo)
+    given = {
+        "rainy": planes,
+        "estimate": planes,
+        "means": np.zeros((1, 320 * steps, 1, 1), np.float32),
+        "trust": np.zeros((1, 1, 1, 1), np.float32),
+    }
+    empty = {name: np.zeros((1, 32, *photo.shape[:2]), np.float32) for name in ("h", "c")}
+    outputs = ("estimate_next", "h_next", "means_found")
+    run = engines.create(weights.find("sapnet").graph(precision), outputs, engine, steps=steps).run
+    left_out, given_too = run(given), run(given | empty)
+    for name in outputs:
+        assert np.allclose(left_out[name], given_too[name], atol=1e-5)

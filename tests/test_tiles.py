@@ -74,7 +74,7 @@ def rainy(shared: Path) -> NDArray[np.uint8]:
 
 
 def decibels(a: NDArray[np.generic], b: NDArray[np.generic]) -> float:
-    return float(-10 * np.log10(np.mean((as_float(a) - as_float(b)) ** 2)))
+    return float(-10 * np.log10(max(1e-12, np.mean((as_float(a) - as_float(b)) ** 2))))
 
 
 @settings(max_examples=3, deadline=None)

@@ -18,8 +18,8 @@ from unrain.inference.engines import Engine
 from unrain.inference.layout import AnyPixels, Pixels, as_float, as_type, to_pixels, to_planes
 from unrain.media.memory import room
 
-WIDTH, MEANS = 32, 320
-"""Channels of SAPNet's state, and means that one stage looks at."""
+MEANS = 320
+"""Means that one stage of SAPNet looks at."""
 RESULTS = {
     "sapnet": ("estimate_next", "means_found"),
     "prenet": ("estimate_next",),
@@ -95,18 +95,14 @@ class PictureCleaner:
         The second result are the means of its own features, `(1, 320 steps, 1, 1)`, if the network looks at any.
         """
         planes = to_planes(rainy)
-        # Zeros that are only read take no memory.
-        state = np.zeros((1, WIDTH, *planes.shape[2:]), np.float32)
         given = {
             "rainy": planes,
             "estimate": planes,
-            "h": state,
-            "c": state,
             "means": np.zeros((1, steps * MEANS, 1, 1), np.float32) if means is None else means,
             "trust": np.full((1, 1, 1, 1), means is not None, np.float32),
         }
         engine = self.engine(steps)
-        results = engine.run({name: given[name] for name in engine.inputs})
+        results = engine.run({name: value for name, value in given.items() if name in engine.inputs})
         return to_pixels(results[RESULTS[self.network][0]]), results.get("means_found")
 
 

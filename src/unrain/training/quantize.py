@@ -28,7 +28,8 @@ from unrain.inference import engines, recurrence
 from unrain.inference.engines import Arrays, Engine
 from unrain.inference.frames import run_frames
 from unrain.inference.layout import to_planes
-from unrain.inference.pictures import MEANS, WIDTH
+from unrain.inference.pictures import MEANS
+from unrain.networks.progressive import WIDTH
 from unrain.rain.render import render
 from unrain.training.preparing import dilation, prepared, weights_of
 from unrain.training.rounding import Matrix, rounded, windows

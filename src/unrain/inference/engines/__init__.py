@@ -22,6 +22,10 @@ EACH = {"means": "means_found"}
 """Inputs and outputs that every step of a run has for itself: side by side along axis 1, the first step's first."""
 
 
+NEXT = "_next"
+"""What a step makes of its input `x` for the next step is its output `x_next`."""
+
+
 class Engine(Protocol):
     """Runs one step graph, its inputs and outputs in float32."""
 
@@ -36,7 +40,8 @@ class Engine(Protocol):
         """Make the steps that it was created for: arrays by input name to new arrays by output name.
 
         Arrays are contiguous float32, pictures `(1, C, H, W)` and numbers `(1, C, 1, 1)`. Of several steps, the state
-        `x` of each is `x_next` of the one before; for what `EACH` names see there.
+        `x` of each is `x_next` of the one before; for what `EACH` names see there. A state that is left out is empty
+        before the first step: all zeros.
         """
         ...
 
@@ -87,8 +92,16 @@ def create(
 
 def needed(outputs: Sequence[str], of: Sequence[str], steps: int) -> list[str]:
     """The outputs that a step computes if a run of `steps` is to give `outputs`: of several, also the state."""
-    state = [name for name in of if name.endswith("_next") and name not in outputs] if steps > 1 else []
+    state = [name for name in of if name.endswith(NEXT) and name not in outputs] if steps > 1 else []
     return [*outputs, *state]
+
+
+def with_state(inputs: Mapping[str, NDArray[np.float32]], channels: Mapping[str, int]) -> Arrays:
+    """With zeros for the state that was left out; `channels` are those of all inputs that are pictures."""
+    height, width = next(iter(inputs.values())).shape[2:]
+    # zeros that are only read take no memory
+    left = {name: np.zeros((1, count, height, width), np.float32) for name, count in channels.items()}
+    return left | dict(inputs)
 
 
 def step_by_step(
@@ -100,6 +113,6 @@ def step_by_step(
     for number in range(steps):
         values |= {name: np.ascontiguousarray(parts[number]) for name, parts in own.items()}
         found.append(step(values))
-        values |= {name.removesuffix("_next"): value for name, value in found[-1].items() if name.endswith("_next")}
+        values |= {name.removesuffix(NEXT): value for name, value in found[-1].items() if name.endswith(NEXT)}
     each = [name for name in found[-1] if name in EACH.values()]
     return found[-1] | {name: np.concatenate([results[name] for results in found], axis=1) for name in each}

@@ -11,7 +11,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from unrain.errors import EngineError
-from unrain.inference.engines import Arrays, needed, step_by_step
+from unrain.inference.engines import Arrays, needed, step_by_step, with_state
 
 
 class OnnxRuntimeEngine:
@@ -22,14 +22,16 @@ class OnnxRuntimeEngine:
     def __init__(self, session: ort.InferenceSession, outputs: Sequence[str], steps: int) -> None:
         self._session, self._steps = session, steps
         self._outputs = needed(outputs, [port.name for port in session.get_outputs()], steps)
-        self.inputs: Sequence[str] = [port.name for port in session.get_inputs()]
+        ports = session.get_inputs()
+        self.inputs: Sequence[str] = [port.name for port in ports]
+        self._channels = {port.name: port.shape[1] for port in ports if port.shape[2:] != [1, 1]}
         self._options = ort.RunOptions()
         self._options.only_execute_path_to_fetches = True
         self.device = platform.processor() or platform.machine()
 
     def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
         """See `Engine.run`."""
-        return step_by_step(self._step, inputs, self._steps)
+        return step_by_step(self._step, with_state(inputs, self._channels), self._steps)
 
     def _step(self, inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
         values = self._session.run(self._outputs, dict(inputs), self._options)

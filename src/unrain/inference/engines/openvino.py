@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +12,7 @@ import platformdirs
 from numpy.typing import NDArray
 
 from unrain.errors import EngineError
-from unrain.inference.engines import EACH, Arrays, needed
+from unrain.inference.engines import EACH, NEXT, Arrays, needed
 
 # importing OpenVINO sends a report of its use over the network, unless this package seems to be missing
 cast(dict[str, Any], sys.modules).setdefault("openvino_telemetry", None)
@@ -44,22 +44,23 @@ class OpenVINOEngine:
         }
         if threads:
             self._config["INFERENCE_NUM_THREADS"] = threads
-        self._shape: Shape | None = None
+        self._compiled_for: tuple[Shape, frozenset[str]] | None = None
         self._request: ov.InferRequest | None = None
         self.device = str(self._core.get_property("CPU", "FULL_DEVICE_NAME"))
 
     def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
         """See `Engine.run`."""
-        request = self._compiled(next(iter(inputs.values())).shape[2:])
+        empty = frozenset(self.inputs) - frozenset(inputs)
+        request = self._compiled(next(iter(inputs.values())).shape[2:], empty)
         results = request.infer(dict(inputs), share_inputs=True)
         return {output.get_any_name(): np.asarray(value) for output, value in results.items()}
 
-    def _compiled(self, shape: tuple[int, ...]) -> ov.InferRequest:
-        if self._request is None or shape != self._shape:
+    def _compiled(self, shape: tuple[int, ...], empty: frozenset[str]) -> ov.InferRequest:
+        if self._request is None or (shape, empty) != self._compiled_for:
             height, width = shape
-            model = repeated(sized(self._step, height, width), self._outputs, self._steps)
+            model = repeated(sized(self._step, height, width), self._outputs, self._steps, empty)
             self._request = self._core.compile_model(model, "CPU", self._config | _cache()).create_infer_request()
-            self._shape = (height, width)
+            self._compiled_for = (height, width), empty
         return self._request
 
 
@@ -84,9 +85,9 @@ def sized(step: ov.Model, height: int, width: int) -> ov.Model:
     return model
 
 
-def repeated(step: ov.Model, outputs: Sequence[str], steps: int) -> ov.Model:
-    """So many steps as one graph that gives `outputs`; see `Engine.run`."""
-    inputs = {port.get_any_name(): port for port in step.inputs}
+def repeated(step: ov.Model, outputs: Sequence[str], steps: int, empty: Collection[str] = ()) -> ov.Model:
+    """So many steps as one graph that gives `outputs`; the first is given no `empty` inputs. See `Engine.run`."""
+    inputs = {port.get_any_name(): port for port in step.inputs if port.get_any_name() not in empty}
     own = {name: inputs[name] for name in EACH if name in inputs}
     parameters = {}
     for name, port in inputs.items():
@@ -96,10 +97,12 @@ def repeated(step: ov.Model, outputs: Sequence[str], steps: int) -> ov.Model:
     values = {name: parameter.output(0) for name, parameter in parameters.items()}
     parts = {name: ops.split(parameters[name], ops.constant(1), steps) for name in own}
     found: dict[str, list[ov.Output]] = {}
+    names = [port.get_any_name() for port in step.outputs]
     for number in range(steps):
         values |= {name: split.output(number) for name, split in parts.items()}
-        now = _attached(step.clone(), values)
-        values |= {name.removesuffix("_next"): value for name, value in now.items() if name.endswith("_next")}
+        own_step = step.clone() if number else without(step.clone(), empty)
+        now = dict(zip(names, _attached(own_step, values), strict=True))
+        values |= {name.removesuffix(NEXT): value for name, value in now.items() if name.endswith(NEXT)}
         for name, value in now.items():
             found.setdefault(name, []).append(value)
     results = []
@@ -109,12 +112,60 @@ def repeated(step: ov.Model, outputs: Sequence[str], steps: int) -> ov.Model:
     return ov.Model(results, list(parameters.values()), "steps")
 
 
-def _attached(step: ov.Model, values: Mapping[str, ov.Output]) -> dict[str, ov.Output]:
-    """Let a graph read `values` in place of its inputs; its outputs by name."""
+def _attached(step: ov.Model, values: Mapping[str, ov.Output]) -> list[ov.Output]:
+    """Let a graph read `values` in place of its inputs; its outputs."""
     for port in step.inputs:
-        for reader in list(port.get_target_inputs()):
-            reader.replace_source_output(values[port.get_any_name()])
-    return {port.get_any_name(): port.get_node().input(0).get_source_output() for port in step.outputs}
+        if port.get_any_name() in values:
+            _lead(port, values[port.get_any_name()])
+    return [port.get_node().input(0).get_source_output() for port in step.outputs]
+
+
+def without(step: ov.Model, empty: Collection[str]) -> ov.Model:
+    """The step, changed so that it no longer needs the inputs that are `empty`: all zeros.
+
+    A sum is its other part, a product is empty too, and convolutions see only the channels that are not.
+    """
+    zeros = {port.get_node().get_friendly_name() for port in step.inputs if port.get_any_name() in empty}
+    for node in step.get_ordered_ops():
+        sources = [port.get_source_output() for port in node.inputs()]
+        full = [source for source in sources if source.get_node().get_friendly_name() not in zeros]
+        if len(full) == len(sources):
+            continue
+        kind = node.get_type_name()
+        if kind == "Multiply":
+            zeros.add(node.get_friendly_name())
+        elif kind == "Add":
+            _lead(node.output(0), full[0])
+        elif kind == "Concat":
+            _narrow(node, sources, full)
+    step.validate_nodes_and_infer_types()
+    return step
+
+
+def _narrow(joined: ov.Node, sources: Sequence[ov.Output], full: Sequence[ov.Output]) -> None:
+    """Leave parts of a concatenation of channels out, and of the weights that see them."""
+    kept = np.concatenate([np.full(source.partial_shape[1].get_length(), source in full) for source in sources])
+    for weight in _weights_seeing(joined):
+        _lead(weight.output(0), ops.constant(np.ascontiguousarray(weight.data[:, kept])).output(0))
+    _lead(joined.output(0), full[0] if len(full) == 1 else ops.concat(list(full), 1).output(0))
+
+
+def _weights_seeing(node: ov.Node) -> Iterator[ov.Node]:
+    """The constants that convolutions multiply what a node gives by, once it is rounded or not."""
+    for reader in (port.get_node() for port in node.output(0).get_target_inputs()):
+        if reader.get_type_name() != "Convolution":
+            yield from _weights_seeing(reader)
+            continue
+        weight = reader.input_value(1).get_node()
+        while weight.get_type_name() != "Constant":
+            weight = weight.input_value(0).get_node()
+        yield weight
+
+
+def _lead(away: ov.Output, to: ov.Output) -> None:
+    """Let whatever reads one value read another."""
+    for reader in list(away.get_target_inputs()):
+        reader.replace_source_output(to)
 
 
 def open_graph(graph: Path, outputs: Sequence[str], threads: int | None, steps: int) -> OpenVINOEngine:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from unrain.errors import EngineError, WeightsError
-from unrain.inference.engines import Arrays, needed, step_by_step
+from unrain.inference.engines import Arrays, needed, step_by_step, with_state
 from unrain.networks.graphs import SIGNATURES, Signature, graph_of, read_network
 
 
@@ -33,7 +33,7 @@ class TorchEngine:
 
     def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
         """See `Engine.run`."""
-        return step_by_step(self._step, inputs, self._steps)
+        return step_by_step(self._step, with_state(inputs, self._signature.inputs), self._steps)
 
     def _step(self, inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
         with torch.inference_mode():
