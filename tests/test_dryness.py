@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
+from skimage import data
 
 import unrain
 from unrain.inference.dryness import LEAST, Watch, is_dry, light_taken
+from unrain.inference.layout import as_type
+from unrain.media.images import read_picture, write_picture
 from unrain.rain.render import render
 
 Pixels = NDArray[np.float32]
@@ -26,9 +31,9 @@ def rained_on(frames: Sequence[Pixels], preset: str) -> list[Bytes]:
 
 
 @pytest.fixture(scope="module")
-def dry(scene: Pixels) -> Pixels:
-    """The photo of the fixture `scene`, which has rain, without it."""
-    return unrain.load("sapnet")(scene)
+def dry() -> Pixels:
+    """A real photo without rain, (300, 400, 3) in [0, 1]."""
+    return np.asarray(data.astronaut()[:300, 50:450] / np.float32(255), np.float32)
 
 
 def as_bytes(picture: Pixels) -> Bytes:
@@ -78,10 +83,9 @@ def test_a_stain_in_a_corner_is_no_rain(dry: Pixels) -> None:
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
 def test_light_is_measured_alike_in_all_types(dry: Pixels, kind: type) -> None:
-    most = 1 if kind is np.float32 else np.iinfo(kind).max
-    rainy: NDArray[Any] = (dry.clip(0.1, 1) * most).astype(kind)
-    clean: NDArray[Any] = ((dry.clip(0.1, 1) - 0.02) * most).astype(kind)
-    assert light_taken(rainy, clean) == pytest.approx(0.02, rel=0.01)
+    rainy = np.rint(255 * dry.clip(0.1, 1)) / np.float32(255)
+    given = [as_type(picture, np.dtype(kind)) for picture in (rainy, rainy - np.float32(5 / 255))]
+    assert light_taken(*given) == pytest.approx(5 / 255, abs=1e-4)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 200), (31, 33), (64, 1000), (2000, 40)])
@@ -94,3 +98,26 @@ def test_pictures_of_any_size_are_judged(size: tuple[int, int]) -> None:
 def test_a_watch_waits_until_the_last_few_frames_were_dry() -> None:
     watch = Watch()
     assert [watch.is_dry(taken) for taken in [0, 2 * LEAST, *[0] * 5]] == [True, *[False] * 5, True]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".webp", ".bmp", ".jpg"])
+def test_files_without_rain_keep_their_colours(dry: Pixels, tmp_path: Path, suffix: str) -> None:
+    source, target = tmp_path / f"in{suffix}", tmp_path / f"out{suffix}"
+    Image.fromarray(as_bytes(dry)).save(source, quality=95)
+    (outcome,) = unrain.clean(source, target)
+    assert outcome.error is None
+    before, after = (read_picture(path).pixels for path in (source, target))
+    assert np.abs(255 * (after - before).mean(axis=(0, 1))).max() < 0.1
+    if suffix in (".png", ".tif", ".bmp"):
+        assert np.array_equal(before, after)
+
+
+def test_a_photo_of_16_bits_without_rain_keeps_them_all(dry: Pixels, tmp_path: Path) -> None:
+    source, target = tmp_path / "in.png", tmp_path / "out.png"
+    Image.fromarray(as_bytes(dry)).save(source)
+    noise = np.random.default_rng(1).integers(0, 256, dry.shape)
+    levels = ((np.rint(dry * 65280) + noise) / 65535).astype(np.float32)
+    write_picture(source, replace(read_picture(source), levels=levels, bits=16))
+    unrain.clean(source, target)
+    assert np.array_equal(read_picture(target).pixels, read_picture(source).pixels)
+    assert len(np.unique(read_picture(target).pixels)) > 10000
