@@ -70,7 +70,8 @@ class Manifest:
         name = hashlib.sha256(self._name(job).encode()).hexdigest()[:32]
         path = self._folder / "locks" / f"{name}.lock"
         with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.parent.is_dir():  # for making it again can wait for a disk that is being flushed
+                path.parent.mkdir(parents=True, exist_ok=True)
             lock = FileLock(path, timeout=-1 if wait else 0, thread_local=False)
             taken = not wait and path.exists()
             try:
@@ -101,10 +102,13 @@ class Manifest:
             self._entries[self._name(job)] = entry
 
     def _append(self, line: Mapping[str, Any]) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        # one write, so that lines of several processes do not mix; and a line that was cut off ends before it
+        data = b"\n" + json.dumps(line).encode()
         with (self._folder / FILE).open("ab") as file:
-            # one write, so that lines of several processes do not mix; and a line that was cut off ends before it
-            file.write(b"\n" + json.dumps(line).encode())
+            file.write(data)
+            file.flush()
+            if file.tell() == self._read + len(data):  # nobody else has added anything, so it need not be read
+                self._read += len(data)
 
     def _read_on(self) -> None:
         """Take in the lines that were added since the last time, by whichever process."""

@@ -13,6 +13,7 @@ import socket
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import takewhile
 from pathlib import Path
 
 import psutil
@@ -75,8 +76,8 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def _make_folders(folder: Path, made: list[Path]) -> None:
-    missing = [each for each in (folder, *folder.parents) if not each.exists()]
-    for each in reversed(missing):
+    missing = takewhile(lambda each: not each.exists(), (folder, *folder.parents))
+    for each in reversed(list(missing)):
         with suppress(FileExistsError):
             each.mkdir()
             made.append(each)
