@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
-from unrain.errors import EngineError, UnrainError, WeightsError
+from unrain.errors import EngineError, MediaError, UnrainError, WeightsError
 from unrain.media.files import Job, Kind
 from unrain.media.manifest import Manifest, look
 from unrain.media.sequences import is_sequence
@@ -162,6 +162,8 @@ class _Batch:
         return Outcome(job, time.perf_counter() - start, error=told)
 
     def _once(self, job: Job, start: float, wait: bool) -> _Steps:
+        if job.refused is not None:
+            raise MediaError(job.refused)
         manifest = self._manifest(job)
         if manifest is None:
             frames = yield from self._written(job)

@@ -13,14 +13,18 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
 from unrain.errors import MediaError
-from unrain.media.files import FOLDER, Job
 from unrain.media.writing import writing
 
+if TYPE_CHECKING:
+    from unrain.media.files import Job
+
+FOLDER = ".unrain"
+"""What unrain remembers of an output folder lies in this folder in it."""
 FILE = "manifest.jsonl"
 
 
@@ -122,17 +126,34 @@ class Manifest:
         except OSError:
             return
         self._read += len(added)
-        for line in added.split(b"\n"):
-            with suppress(ValueError, KeyError, TypeError):
-                told = json.loads(line)
-                before, after = Seen(*told["before"]), Seen(*told["after"])
-                self._entries[told["target"]] = _Entry(told["settings"], told["source"], before, after)
+        self._entries |= _entries(added)
 
     def _name(self, job: Job) -> str:
         return job.target.relative_to(self._root).as_posix()
 
     def _source(self, job: Job) -> str:
         return Path(os.path.relpath(job.source, self._root)).as_posix()
+
+
+def made_of_others(root: Path) -> set[Path]:
+    """The files below `root` that are, as they are now, results of other files there, by whichever settings."""
+    try:
+        entries = _entries((root / FOLDER / FILE).read_bytes())
+    except OSError:
+        return set()
+    made = ((root / name, entry) for name, entry in entries.items() if entry.source != name)
+    return {path for path, entry in made if not entry.source.startswith("../") and _is(path, entry.after)}
+
+
+def _entries(lines: bytes) -> dict[str, _Entry]:
+    """What the lines say of each target, the last word of each."""
+    entries = {}
+    for line in lines.split(b"\n"):
+        with suppress(ValueError, KeyError, TypeError):
+            told = json.loads(line)
+            before, after = Seen(*told["before"]), Seen(*told["after"])
+            entries[told["target"]] = _Entry(told["settings"], told["source"], before, after)
+    return entries
 
 
 def look(path: Path) -> Seen:
