@@ -1,6 +1,6 @@
 """Which file is what, and which output belongs to which input.
 
-What is inside of the files is read and written in images.py and videos/, and outputs appear through writing.py.
+What is inside of the files is read and written in images/ and videos/, and outputs appear through writing.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How an output appears whole or not at all, and what is said where it cannot be written.
 
-Which output belongs to which input is files.py's business, and what is in it that of images.py and videos/.
+Which output belongs to which input is files.py's business, and what is in it that of images/ and videos/.
 """
 
 from __future__ import annotations
