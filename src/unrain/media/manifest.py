@@ -97,13 +97,13 @@ class Manifest:
     def record(self, job: Job, before: Seen) -> None:
         """Add a line for a target that is complete; `before` is the source as it was read."""
         entry = _Entry(self._settings, self._source(job), before, look(job.target))
-        line = {"target": self._name(job), **entry._asdict()}
+        name = self._name(job)
         with self._guard, writing(self._folder / FILE):
             known = any(each.settings == self._settings for each in self._entries.values())
             if not known:
                 self._append({"settings": self._settings, "mean": json.loads(self._told)})
-            self._append(line)
-            self._entries[self._name(job)] = entry
+            self._append({"target": name, **entry._asdict()})
+            self._entries[name] = entry
 
     def _append(self, line: Mapping[str, Any]) -> None:
         # one write, so that lines of several processes do not mix; and a line that was cut off ends before it

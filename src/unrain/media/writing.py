@@ -13,7 +13,7 @@ import socket
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from itertools import takewhile
+from itertools import chain, takewhile
 from pathlib import Path
 
 import psutil
@@ -76,7 +76,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def _make_folders(folder: Path, made: list[Path]) -> None:
-    missing = takewhile(lambda each: not each.exists(), (folder, *folder.parents))
+    missing = takewhile(lambda each: not each.exists(), chain([folder], folder.parents))
     for each in reversed(list(missing)):
         with suppress(FileExistsError):
             each.mkdir()
