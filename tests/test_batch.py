@@ -16,6 +16,7 @@ import pytest
 from media_samples import clip, picture
 from PIL import Image
 
+from unrain.errors import EngineError
 from unrain.media import batch
 from unrain.media.batch import Listener, Outcome
 from unrain.media.files import Job, plan
@@ -125,6 +126,62 @@ def test_several_workers_do_the_same_as_one_and_tell_it_in_the_same_order(tmp_pa
     assert [outcome.job.source.name for outcome in outcomes] == [f"{number:02}.png" for number in range(40)]
     assert sorted(work.done) == [f"{number:02}.png" for number in range(40)]
     assert [outcome.error is None for outcome in outcomes] == [number != 13 for number in range(40)]
+
+
+def test_while_one_file_is_ended_the_next_is_worked_on_and_a_few_at_most_wait(tmp_path: Path) -> None:
+    for number in range(6):
+        put(tmp_path / "in" / f"{number}.png", b"%d" % number)
+    work, third, done = Copying(), threading.Event(), []
+
+    def worked(job: Job, part: Path, listener: Listener) -> int:
+        frames = work(job, part, listener)
+        if len(work.done) == 3:
+            third.set()
+        return frames
+
+    def deliver(job: Job) -> None:
+        assert third.wait(10), "the first file is not ended before the third is worked on"
+        time.sleep(0.1 if job.source.name == "0.png" else 0)
+        done.append(len(work.done))
+
+    jobs = plan([tmp_path / "in"], tmp_path / "out")
+    outcomes = batch.run(jobs, worked, settings={}, delivered=deliver)
+    assert [outcome.error for outcome in outcomes] == [None] * 6
+    assert done[0] == 3, "the fourth waits until the first is ended"
+
+
+def test_what_goes_wrong_at_the_end_of_a_file_is_that_files_error_and_it_is_not_recorded(
+    folder: Path, tmp_path: Path
+) -> None:
+    put(tmp_path / "out" / "b.png" / "a folder in its place")
+    work = Copying()
+    outcomes = work.run(folder, tmp_path / "out")
+    assert [outcome.error is None for outcome in outcomes] == [True, False, True]
+    assert str(outcomes[1].error).startswith(f"{tmp_path / 'out' / 'b.png'}: cannot be written")
+    work.run(folder, tmp_path / "out")
+    assert work.done == ["b.png"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, EngineError])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_stops_a_batch_leaves_whole_files_alone(
+    folder: Path, tmp_path: Path, error: type[BaseException], workers: int
+) -> None:
+    work = Copying()
+
+    def stopped(job: Job, part: Path, listener: Listener) -> int:
+        if job.source.name == "c.png":
+            part.write_bytes(b"half")
+            raise error("no further")
+        return work(job, part, listener)
+
+    jobs = plan([folder], tmp_path / "out")
+    with pytest.raises(error, match="no further"):
+        batch.run(jobs, stopped, workers=workers, settings={"strength": 1})
+    left = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert left == {"a.png", "b.png", ".unrain/manifest.jsonl"}
+    work.run(folder, tmp_path / "out")
+    assert work.done == ["c.png"]
 
 
 def test_only_one_may_claim_a_target_and_its_claim_ends_with_it(tmp_path: Path) -> None:

@@ -15,11 +15,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from heif_samples import GREY, write
+from heif_samples import GREY, coded, smooth, write
 from media_samples import clip
 from numpy.typing import NDArray
 from PIL import Image
+from typer.testing import CliRunner, Result
 
+from unrain.cli import app
 from unrain.errors import UnrainError
 from unrain.inference.clean import Batch, clean, clean_stream
 from unrain.inference.options import Options
@@ -103,6 +105,58 @@ def test_a_result_takes_the_place_of_its_source_only_when_asked_and_only_once(ra
     (second,) = clean(folder, overwrite=True, **FAST)
     assert second.skipped
     assert np.array_equal(levels(folder / "a.png"), after)
+
+
+def clean_in_place(folder: Path) -> Result:
+    command = ["clean", str(folder), "--overwrite", "--quality", "fast", "--engine", "onnxruntime", "--threads", "1"]
+    return CliRunner().invoke(app, command)
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_in_place_what_became_another_format_is_neither_done_again_nor_taken_for_a_source(
+    rainy: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("pi_heif", reason="the extra heic is not installed")
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    shutil.move(rainy, folder / "plain.png")
+    write(folder / "deep.avif", coded(smooth(), "av01", "yuv420p10le"))
+    write(folder / "phone.heic", coded(smooth(), "hvc1", "yuv420p"), 8)
+    clip(folder / "film.avi", frames=3)
+    before = everything(folder)
+    first = clean_in_place(folder)
+    assert first.exit_code == 0, first.output
+    after = everything(folder)
+    assert after.keys() - before.keys() == {"deep.png", "phone.jpg", "film.mkv"}
+    assert [name for name in before if after[name] != before[name]] == ["plain.png"]
+    second = clean_in_place(folder)
+    assert second.exit_code == 0, second.output
+    assert "0 of 4 files cleaned" in second.output
+    assert everything(folder) == after
+
+
+def test_in_place_a_file_that_would_overwrite_another_is_refused_and_the_others_are_done(
+    rainy: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    shutil.copy(rainy, folder / "other.png")
+    shutil.move(rainy, folder / "photo.png")
+    write(folder / "photo.avif", coded(smooth(), "av01", "yuv420p10le"))
+    before = everything(folder)
+    done = clean_in_place(folder)
+    assert done.exit_code == 1
+    refused = folder / "photo.avif"
+    assert done.stderr == (
+        f"unrain: {refused}: is written as photo.png, which is an input too; move one of the two elsewhere\n"
+    )
+    assert "2 of 3 files cleaned" in done.stdout
+    after = everything(folder)
+    assert {name for name in before if after[name] != before[name]} == {"other.png", "photo.png"}
+    assert after.keys() == before.keys()
 
 
 def test_links_are_not_overwritten(rainy: Path) -> None:

@@ -183,16 +183,42 @@ def test_several_folders_keep_their_names_and_nothing_is_done_twice(tmp_path: Pa
 def test_an_input_is_never_overwritten(tmp_path: Path) -> None:
     source = put(tmp_path / "a" / "x.png")
     (tmp_path / "link.png").symlink_to(source)
-    other = put(tmp_path / "a" / "x_clean.png")
     for inputs, output in (
         ([source], source),
         ([source], tmp_path / "a"),
         ([tmp_path / "a"], tmp_path / "a"),
         ([source], tmp_path / "link.png"),
-        ([source, other], None),
     ):
-        with pytest.raises(MediaError):
+        with pytest.raises(MediaError, match="would overwrite an input"):
             plan(inputs, output)
+
+
+def test_one_that_would_overwrite_an_input_does_not_stop_the_others(tmp_path: Path) -> None:
+    source, other = put(tmp_path / "x.png"), put(tmp_path / "x_clean.png")
+    first, second = plan([source, other], None)
+    assert first.refused == f"{other}: would overwrite an input; choose another output, or ask for --overwrite"
+    assert second == Job(other, tmp_path / "x_clean_clean.png")
+
+
+def test_in_place_no_name_is_given_that_another_input_has(tmp_path: Path) -> None:
+    for name in ("in/A.avi", "in/a-2.mkv", "in/a.avi", "in/b.avi", "in/b.mkv", "in/c.PNG", "in/c.png"):
+        put(tmp_path / name)
+    jobs = plan([tmp_path / "in"], None, overwrite=True)
+    assert [job.source.name for job in jobs if job.refused] == ["b.avi"]
+    assert {job.source.name: job.target.name for job in jobs if not job.refused} == {
+        "A.avi": "A.mkv",
+        "a-2.mkv": "a-2.mkv",
+        "a.avi": "a-3.mkv",
+        "b.mkv": "b.mkv",
+        "c.PNG": "c.PNG",
+        "c.png": "c.png",
+    }
+
+
+def test_in_place_a_link_does_not_stand_for_the_file_that_it_leads_to(tmp_path: Path) -> None:
+    source = put(tmp_path / "in" / "b.png")
+    (tmp_path / "in" / "a.png").symlink_to(source)
+    assert plan([tmp_path / "in"], None, overwrite=True) == [Job(source, source, tmp_path / "in")]
 
 
 def test_links_do_not_lead_out_of_the_output(tmp_path: Path) -> None:

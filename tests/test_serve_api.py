@@ -6,11 +6,13 @@ import io
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -274,6 +276,23 @@ def test_service_that_is_told_to_stop_answers_first_and_says_no_more(
         service.terminate()
         assert waiting.result().status_code == 503
     assert "Traceback" not in capfd.readouterr().err
+
+
+def test_uploads_are_answered_when_the_service_is_told_to_stop_and_it_says_no_more(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with ExitStack() as stack:
+        service = Service(tmp_path)
+        stack.callback(service.stop)
+        uploads = [stack.enter_context(socket.create_connection(service.address, 20)) for _ in range(2)]
+        for upload, kind in zip(uploads, ("images", "videos"), strict=True):
+            head = f"POST /v1/{kind} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100000\r\n\r\n"
+            upload.sendall(head.encode() + b"only the beginning")
+        wait_for(lambda: len(list(tmp_path.glob("jobs/*/upload"))) == 2, 20)
+        service.terminate()
+        assert [upload.recv(12) for upload in uploads] == [b"HTTP/1.1 503"] * 2
+    assert not list(tmp_path.glob("jobs/*"))
+    assert capfd.readouterr().err == ""
 
 
 def test_second_service_does_not_take_the_same_folder(service: Service) -> None:

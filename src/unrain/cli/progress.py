@@ -84,7 +84,8 @@ class Bar:
     def __init__(self) -> None:
         self._progress = _progress()
         self._files: TaskID | None = None
-        self._frames: dict[int, TaskID] = {}
+        self._bars: dict[Job, TaskID] = {}
+        self._here: dict[int, Job] = {}
         self._failed = 0
 
     def __enter__(self) -> Bar:
@@ -101,18 +102,20 @@ class Bar:
 
     def started(self, job: Job, kind: Kind, frames: int | None) -> None:
         """See `Listener`."""
+        self._here[get_ident()] = job
         if kind == "video" or self._files is None:
-            self._frames[get_ident()] = self._progress.add_task(job.source.name, total=frames)
+            self._bars[job] = self._progress.add_task(job.source.name, total=frames)
 
     def advanced(self, frames: int) -> None:
         """See `Listener`."""
-        if get_ident() in self._frames:
-            self._progress.update(self._frames[get_ident()], completed=frames)
+        bar = self._bars.get(self._here[get_ident()])
+        if bar is not None:
+            self._progress.update(bar, completed=frames)
 
     def finished(self, outcome: Outcome) -> None:
         """See `Listener`."""
-        if get_ident() in self._frames:
-            self._progress.remove_task(self._frames.pop(get_ident()))
+        if outcome.job in self._bars:
+            self._progress.remove_task(self._bars.pop(outcome.job))
         self._failed += outcome.error is not None
         if self._files is not None:
             told = f"files, {self._failed} failed" if self._failed else "files"

@@ -1,6 +1,6 @@
 """Moving pictures (GIF, WebP, PNG, AVIF), worked through as clips: frames, their durations, how often they repeat.
 
-Videos live in videos.py, still pictures in images.py, whose formats and limits hold here too.
+Videos live in videos/, still pictures in images/, whose formats and limits hold here too.
 """
 
 from __future__ import annotations

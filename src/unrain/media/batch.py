@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -16,13 +17,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
-from unrain.errors import EngineError, UnrainError, WeightsError
+from unrain.errors import EngineError, MediaError, UnrainError, WeightsError
 from unrain.media.files import Job, Kind
 from unrain.media.manifest import Manifest, look
 from unrain.media.sequences import is_sequence
 from unrain.media.writing import atomic_output, remove_leftovers
 
 _log = logging.getLogger(__name__)
+_MOST_ENDING = 2
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,11 @@ class Outcome:
 
 
 class Listener(Protocol):
-    """Hears how a batch goes, to show it to somebody. All about one file is told in the thread that works on it."""
+    """Hears how a batch goes, to show it to somebody.
+
+    `started` and `advanced` are told in the thread that works on the file; `finished` by any thread, for one file at a
+    time, perhaps when work on the next has begun.
+    """
 
     def planned(self, jobs: Sequence[Job]) -> None:
         """The batch is about to start."""
@@ -105,6 +111,10 @@ def run(
     return sorted(outcomes, key=lambda outcome: places[outcome.job])
 
 
+_Steps = Generator[None, None, Outcome | None]
+"""All that is done about one file: up to the `yield` the work, and then what only waits for disks and networks."""
+
+
 class _Batch:
     """What the threads of a batch share."""
 
@@ -119,25 +129,27 @@ class _Batch:
         self._work, self._settings, self._delivered = work, settings, delivered
         self._manifests: dict[Path, Manifest] = {}
         self._guard = threading.Lock()
+        self._telling = threading.Lock()
 
-    def first(self, job: Job) -> Outcome | None:
-        """The outcome, or None where another process works on the file."""
+    def first(self, job: Job) -> _Steps:
+        """Ends with the outcome, or with None where another process works on the file."""
         return self._finished(job, wait=False)
 
-    def again(self, job: Job) -> Outcome | None:
-        """The outcome, after other processes are done with the file."""
+    def again(self, job: Job) -> _Steps:
+        """Ends with the outcome, after other processes are done with the file."""
         return self._finished(job, wait=True)
 
-    def _finished(self, job: Job, wait: bool) -> Outcome | None:
-        start = time.perf_counter()
-        outcome = self._guarded(job, start, wait)
+    def _finished(self, job: Job, wait: bool) -> _Steps:
+        outcome = yield from self._guarded(job, wait)
         if outcome is not None:
-            self.listener.finished(outcome)
+            with self._telling:
+                self.listener.finished(outcome)
         return outcome
 
-    def _guarded(self, job: Job, start: float, wait: bool) -> Outcome | None:
+    def _guarded(self, job: Job, wait: bool) -> _Steps:
+        start = time.perf_counter()
         try:
-            return self._once(job, start, wait)
+            return (yield from self._once(job, start, wait))
         except (EngineError, WeightsError):
             raise
         except UnrainError as error:
@@ -149,10 +161,12 @@ class _Batch:
             told = f"{job.source}: {type(error).__name__}: {' '.join(str(error).split())}; please report this file"
         return Outcome(job, time.perf_counter() - start, error=told)
 
-    def _once(self, job: Job, start: float, wait: bool) -> Outcome | None:
+    def _once(self, job: Job, start: float, wait: bool) -> _Steps:
+        if job.refused is not None:
+            raise MediaError(job.refused)
         manifest = self._manifest(job)
         if manifest is None:
-            frames = self._written(job)
+            frames = yield from self._written(job)
             return Outcome(job, time.perf_counter() - start, frames)
         if manifest.is_done(job):
             return Outcome(job, 0.0, skipped=True)
@@ -162,15 +176,16 @@ class _Batch:
             if manifest.is_done(job):
                 return Outcome(job, 0.0, skipped=True)
             before = look(job.source)
-            frames = self._written(job)
+            frames = yield from self._written(job)
             manifest.record(job, before)
         return Outcome(job, time.perf_counter() - start, frames)
 
-    def _written(self, job: Job) -> int:
+    def _written(self, job: Job) -> Generator[None, None, int]:
         # the pictures of a sequence are many files, which sequences.py writes whole or not at all
         target = nullcontext(job.target) if is_sequence(job.target) else atomic_output(job.target)
         with target as part:
             frames = self._work(job, part, self.listener)
+            yield
         if self._delivered is not None:
             self._delivered(job)
         return frames
@@ -184,19 +199,38 @@ class _Batch:
             return self._manifests[job.root]
 
 
-def _each(
-    jobs: Iterable[Job], one: Callable[[Job], Outcome | None], workers: int
+def _each(jobs: Iterable[Job], steps: Callable[[Job], _Steps], workers: int) -> Iterator[tuple[Job, Outcome | None]]:
+    """Each job with its outcome, as they come."""
+    return _one_by_one(jobs, steps) if workers == 1 else _side_by_side(jobs, steps, workers)
+
+
+def _one_by_one(jobs: Iterable[Job], steps: Callable[[Job], _Steps]) -> Iterator[tuple[Job, Outcome | None]]:
+    """All work in this thread, as a model belongs to one; meanwhile another thread ends the files before."""
+    ending: deque[tuple[Job, Future[Outcome | None]]] = deque()
+    with ThreadPoolExecutor(1, "unrain") as pool:
+        for job in jobs:
+            ending.append((job, pool.submit(_begun(steps(job)))))
+            while len(ending) > _MOST_ENDING:
+                before, future = ending.popleft()
+                yield before, future.result()
+        for job, future in ending:
+            yield job, future.result()
+
+
+def _side_by_side(
+    jobs: Iterable[Job], steps: Callable[[Job], _Steps], workers: int
 ) -> Iterator[tuple[Job, Outcome | None]]:
-    """Each job with its outcome, as they come; in this thread alone where one worker is enough."""
-    if workers == 1:
-        yield from ((job, one(job)) for job in jobs)
-        return
+    """Each file from its beginning to its end in one of several threads."""
+
+    def whole(job: Job) -> Outcome | None:
+        return _begun(steps(job))()
+
     waiting = iter(jobs)
     running: dict[Future[Outcome | None], Job] = {}
     with ThreadPoolExecutor(workers, "unrain") as pool:
         try:
             while True:
-                running |= {pool.submit(one, job): job for job in islice(waiting, 2 * workers - len(running))}
+                running |= {pool.submit(whole, job): job for job in islice(waiting, 2 * workers - len(running))}
                 if not running:
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -204,3 +238,13 @@ def _each(
         finally:
             for future in running:
                 future.cancel()
+
+
+def _begun(steps: _Steps) -> Callable[[], Outcome | None]:
+    """Do the work on a file; what is returned does the rest."""
+    try:
+        next(steps)
+    except StopIteration as end:
+        outcome: Outcome | None = end.value
+        return lambda: outcome
+    return lambda: _begun(steps)()

@@ -1,6 +1,6 @@
 """Pixels with more than 8 bits per channel, which Pillow reads in 8 or not at all. What is deep is told here, too.
 
-Ordinary pictures are read and written in images.py, TIFF's own layouts in tiff.py, deep AVIF and HEIC in heif.py.
+Ordinary pictures are read and written in images/, TIFF's own layouts in tiff.py, deep AVIF and HEIC in heif.py.
 """
 
 from __future__ import annotations

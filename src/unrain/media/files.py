@@ -1,6 +1,6 @@
 """Which file is what, and which output belongs to which input.
 
-What is inside of the files is read and written in images.py and videos/, and outputs appear through writing.py.
+What is inside of the files is read and written in images/ and videos/, and outputs appear through writing.py.
 """
 
 from __future__ import annotations
@@ -10,18 +10,17 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import count
 from pathlib import Path
 
 from unrain.errors import MediaError
 from unrain.media import images, videos
+from unrain.media.manifest import FOLDER, made_of_others
 
 # containers that are read but not written, or that players open under another name
 _WRITTEN_AS = {".avi": ".mkv", ".3gp": ".mp4", ".mts": ".ts", ".m2ts": ".ts", **images.READ_ONLY_SUFFIXES}
 _CONTAINERS = {"mov": ".mp4", "matroska": ".mkv", "avi": ".mkv", "mpegts": ".ts"}
 _MEDIA_SUFFIXES = {*images.SUFFIXES, *videos.SUFFIXES, *_WRITTEN_AS}
-
-FOLDER = ".unrain"
-"""What unrain remembers of an output folder lies in this folder in it."""
 
 
 class Kind(StrEnum):
@@ -36,13 +35,14 @@ class Job:
     """One file to read and the file to write for it.
 
     `root` is the output folder that the target is part of, if there is one. `names` are those of source and target to
-    people, where they are not the paths.
+    people, where they are not the paths. `refused` says in one line why the target must not be written, if so.
     """
 
     source: Path
     target: Path
     root: Path | None = None
     names: tuple[str, str] | None = None
+    refused: str | None = None
 
 
 def kind_of(path: Path) -> Kind:
@@ -90,9 +90,10 @@ def plan(inputs: Sequence[Path], output: Path | None, suffix: str = "_clean", *,
     written as .mkv, 3GP as .mp4 and MTS as .ts, because the originals cannot hold what is kept; HEIC as .jpg,
     and as .png, like AVIF, if it has more than 8 bits.
 
-    With `overwrite`, and without `output`, each file is its own target, unless it is written as another format.
+    With `overwrite`, and without `output`, each file is its own target, unless it is written as another format; such
+    results are not sources the next time. A job is refused if its target is another source, or a link to itself.
 
-    Raises MediaError if a target is one of the sources, lies outside of the output folder because of a link, or if
+    Raises MediaError if all jobs are refused, a target lies outside of the output folder because of a link, or
     `output` is a file where a folder is needed.
     """
     if overwrite:
@@ -108,8 +109,9 @@ def plan(inputs: Sequence[Path], output: Path | None, suffix: str = "_clean", *,
             raise MediaError(f"{output}: is a file, but a folder is needed for these inputs; name a folder")
         jobs = [Job(each, output / target, output) for each, target in _relative_targets(inputs, output)]
         _refuse_escapes(jobs, output)
-    jobs = _distinct(jobs)
-    _refuse_overwriting(jobs, overwrite)
+    jobs = _distinct(jobs, overwrite)
+    if jobs and all(job.refused for job in jobs):
+        raise MediaError(jobs[0].refused)
     return jobs
 
 
@@ -132,8 +134,10 @@ def _in_place(each: Path) -> Iterator[Job]:
     if not each.is_dir():
         yield Job(each, _as_written(each, each))
         return
+    ours = made_of_others(each)
     for source in _walk(each, each / FOLDER):
-        yield Job(source, _as_written(source, source), each)
+        if source not in ours:
+            yield Job(source, _as_written(source, source), each)
 
 
 def _relative_targets(inputs: Sequence[Path], output: Path) -> Iterator[tuple[Path, Path]]:
@@ -170,39 +174,71 @@ def _as_written(path: Path, source: Path) -> Path:
     return path.with_suffix(_WRITTEN_AS.get(suffix, source.suffix)) if suffix else path
 
 
-def _distinct(jobs: Sequence[Job]) -> list[Job]:
-    """Each source once, each target once; file systems that ignore case count as well."""
-    sources: set[Path] = set()
-    targets: set[str] = set()
-    kept = []
+def _distinct(jobs: Sequence[Job], overwrite: bool) -> list[Job]:
+    """Each source once, and each target once, none of them another source; case makes no difference between targets."""
+    real = _Real()
+    if overwrite:  # a link must not stand for the file that it leads to
+        jobs = sorted(jobs, key=lambda job: job.source.is_symlink())
+    distinct: dict[str, Job] = {}
     for job in jobs:
-        if _real(job.source) in sources:
-            continue
-        sources.add(_real(job.source))
-        target, number = job.target, 2
-        while str(target).casefold() in targets:
-            target, number = job.target.with_name(f"{job.target.stem}-{number}{job.target.suffix}"), number + 1
-        targets.add(str(target).casefold())
-        kept.append(replace(job, target=target))
+        distinct.setdefault(real(job.source), job)
+    sources = {source.casefold() for source in distinct}
+    targets: set[str] = set()
+
+    def is_free(path: Path, job: Job) -> bool:
+        if str(path).casefold() in targets:
+            return False
+        return path == job.target or real(path).casefold() not in sources
+
+    kept = []
+    for job in distinct.values():
+        refused = _refusal(job, overwrite, real(job.target).casefold() in sources)
+        if refused is None:
+            if job.target != job.source:
+                job = replace(job, target=next(path for path in _numbered(job.target) if is_free(path, job)))
+            targets.add(str(job.target).casefold())
+        kept.append(replace(job, refused=refused))
     return kept
 
 
-def _refuse_overwriting(jobs: Sequence[Job], overwrite: bool) -> None:
-    sources = {_real(job.source) for job in jobs}
-    for job in jobs:
-        target = _real(job.target)
-        if overwrite and job.target == job.source:
-            if job.source.is_symlink():
-                raise MediaError(f"{job.source}: is a link, so it is not overwritten; name the file that it leads to")
-        elif target in sources:
-            raise MediaError(f"{job.target}: would overwrite an input; choose another output, or ask for --overwrite")
+def _numbered(path: Path) -> Iterator[Path]:
+    yield path
+    yield from (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(2))
+
+
+def _refusal(job: Job, overwrite: bool, is_source: bool) -> str | None:
+    if overwrite and job.target == job.source:
+        if job.source.is_symlink():
+            return f"{job.source}: is a link, so it is not overwritten; name the file that it leads to"
+        return None
+    if not is_source:
+        return None
+    if overwrite:
+        return f"{job.source}: is written as {job.target.name}, which is an input too; move one of the two elsewhere"
+    return f"{job.target}: would overwrite an input; choose another output, or ask for --overwrite"
 
 
 def _refuse_escapes(jobs: Sequence[Job], root: Path) -> None:
-    for job in jobs:
-        if not _real(job.target.parent).is_relative_to(_real(root)):
+    for folder, job in {job.target.parent: job for job in jobs}.items():
+        if not _real(folder).is_relative_to(_real(root)):
             raise MediaError(f"{job.target}: a link leads out of {root}; remove the link or choose another output")
 
 
 def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))
+
+
+class _Real:
+    """Paths without links, for many files: each folder is looked up once."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, str] = {}
+
+    def __call__(self, path: Path) -> str:
+        """The path as `_real` has it."""
+        folder, name = os.path.split(path)
+        if name in ("", os.curdir, os.pardir) or path.is_symlink():
+            return os.path.realpath(path)
+        if folder not in self._folders:
+            self._folders[folder] = os.path.realpath(folder)
+        return os.path.join(self._folders[folder], name)

@@ -1,7 +1,7 @@
 """AVIF and HEIC with 10 or 12 bits: how deep a file is, and its levels, which Pillow would cut down to 8 bits.
 
 HEVC is decoded by pi-heif; of AVIF the boxes are read here, the AV1 data in them by dav1d, colours by colours.py. Which
-picture comes here is decided in images.py, which has opened it with Pillow before, so size and metadata are known.
+picture comes here is decided in images/, which has opened it with Pillow before, so size and metadata are known.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LARGEST_META, _MOST_BOXES = 1 << 22, 1000
 _UNSPECIFIED, _BT601, _IDENTITY = 2, 6, 0
 _SRGB = (1, 13)
 _ALPHA = (b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:auxid:1")
-# what must be understood to show a picture right: of these, turning it is left to images.py
+# what must be understood to show a picture right: of these, turning it is left to images/
 _UNDERSTOOD = (b"av1C", b"irot", b"imir", b"ispe", b"pixi", b"colr", b"colr/nclx", b"auxC", b"pasp")
 _DAMAGED = "is a damaged AVIF; fetch or export it again"
 

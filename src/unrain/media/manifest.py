@@ -13,14 +13,18 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
 from unrain.errors import MediaError
-from unrain.media.files import FOLDER, Job
 from unrain.media.writing import writing
 
+if TYPE_CHECKING:
+    from unrain.media.files import Job
+
+FOLDER = ".unrain"
+"""What unrain remembers of an output folder lies in this folder in it."""
 FILE = "manifest.jsonl"
 
 
@@ -70,7 +74,8 @@ class Manifest:
         name = hashlib.sha256(self._name(job).encode()).hexdigest()[:32]
         path = self._folder / "locks" / f"{name}.lock"
         with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.parent.is_dir():  # for making it again can wait for a disk that is being flushed
+                path.parent.mkdir(parents=True, exist_ok=True)
             lock = FileLock(path, timeout=-1 if wait else 0, thread_local=False)
             taken = not wait and path.exists()
             try:
@@ -92,19 +97,22 @@ class Manifest:
     def record(self, job: Job, before: Seen) -> None:
         """Add a line for a target that is complete; `before` is the source as it was read."""
         entry = _Entry(self._settings, self._source(job), before, look(job.target))
-        line = {"target": self._name(job), **entry._asdict()}
+        name = self._name(job)
         with self._guard, writing(self._folder / FILE):
             known = any(each.settings == self._settings for each in self._entries.values())
             if not known:
                 self._append({"settings": self._settings, "mean": json.loads(self._told)})
-            self._append(line)
-            self._entries[self._name(job)] = entry
+            self._append({"target": name, **entry._asdict()})
+            self._entries[name] = entry
 
     def _append(self, line: Mapping[str, Any]) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        # one write, so that lines of several processes do not mix; and a line that was cut off ends before it
+        data = b"\n" + json.dumps(line).encode()
         with (self._folder / FILE).open("ab") as file:
-            # one write, so that lines of several processes do not mix; and a line that was cut off ends before it
-            file.write(b"\n" + json.dumps(line).encode())
+            file.write(data)
+            file.flush()
+            if file.tell() == self._read + len(data):  # nobody else has added anything, so it need not be read
+                self._read += len(data)
 
     def _read_on(self) -> None:
         """Take in the lines that were added since the last time, by whichever process."""
@@ -118,17 +126,34 @@ class Manifest:
         except OSError:
             return
         self._read += len(added)
-        for line in added.split(b"\n"):
-            with suppress(ValueError, KeyError, TypeError):
-                told = json.loads(line)
-                before, after = Seen(*told["before"]), Seen(*told["after"])
-                self._entries[told["target"]] = _Entry(told["settings"], told["source"], before, after)
+        self._entries |= _entries(added)
 
     def _name(self, job: Job) -> str:
         return job.target.relative_to(self._root).as_posix()
 
     def _source(self, job: Job) -> str:
         return Path(os.path.relpath(job.source, self._root)).as_posix()
+
+
+def made_of_others(root: Path) -> set[Path]:
+    """The files below `root` that are, as they are now, results of other files there, by whichever settings."""
+    try:
+        entries = _entries((root / FOLDER / FILE).read_bytes())
+    except OSError:
+        return set()
+    made = ((root / name, entry) for name, entry in entries.items() if entry.source != name)
+    return {path for path, entry in made if not entry.source.startswith("../") and _is(path, entry.after)}
+
+
+def _entries(lines: bytes) -> dict[str, _Entry]:
+    """What the lines say of each target, the last word of each."""
+    entries = {}
+    for line in lines.split(b"\n"):
+        with suppress(ValueError, KeyError, TypeError):
+            told = json.loads(line)
+            before, after = Seen(*told["before"]), Seen(*told["after"])
+            entries[told["target"]] = _Entry(told["settings"], told["source"], before, after)
+    return entries
 
 
 def look(path: Path) -> Seen:

@@ -1,6 +1,6 @@
 """What a picture's file says besides its pixels: EXIF, XMP, IPTC, text, resolution; taken from a file, made upright.
 
-Pixels and colour profiles live in images.py; how TIFF stores its tags lives in tiff.py.
+Pixels and colour profiles live in images/; how TIFF stores its tags lives in tiff.py.
 """
 
 from __future__ import annotations

@@ -17,10 +17,10 @@ from typing import Any
 
 from unrain.errors import MediaError
 from unrain.media.batch import Outcome
-from unrain.media.files import FOLDER, Job
+from unrain.media.files import Job
 from unrain.media.heif import HEAD
 from unrain.media.images import MAYBE_DEEP
-from unrain.media.manifest import FILE
+from unrain.media.manifest import FILE, FOLDER
 
 
 def is_remote(place: str) -> bool:

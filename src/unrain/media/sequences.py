@@ -1,6 +1,6 @@
 """Clips that lie as numbered pictures: `frame_%04d.png` stands for frame_0001.png and so on. Whole or not at all.
 
-Pictures themselves are read and written in images.py, videos in videos/.
+Pictures themselves are read and written in images/, videos in videos/.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """TIFF beyond Pillow: every TIFF is written here, and those are read whose pixels Pillow cannot hold.
 
 Pillow has no mode for floating-point or 16-bit colour, and compresses no TIFF that carries EXIF. Which picture comes
-here is decided in images.py.
+here is decided in images/.
 """
 
 from __future__ import annotations

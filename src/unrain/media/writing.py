@@ -1,6 +1,6 @@
 """How an output appears whole or not at all, and what is said where it cannot be written.
 
-Which output belongs to which input is files.py's business, and what is in it that of images.py and videos/.
+Which output belongs to which input is files.py's business, and what is in it that of images/ and videos/.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import socket
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain, takewhile
 from pathlib import Path
 
 import psutil
@@ -75,8 +76,8 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def _make_folders(folder: Path, made: list[Path]) -> None:
-    missing = [each for each in (folder, *folder.parents) if not each.exists()]
-    for each in reversed(missing):
+    missing = takewhile(lambda each: not each.exists(), chain([folder], folder.parents))
+    for each in reversed(list(missing)):
         with suppress(FileExistsError):
             each.mkdir()
             made.append(each)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -115,7 +115,9 @@ class _Guard:
         except Refused as refused:
             await _problem(refused)(scope, receive, send_safely)
             return
-        await self._app(scope, receive, send_safely)
+        # requests are cancelled when the service ends, and have had their time then: no reason for a traceback
+        with suppress(asyncio.CancelledError):
+            await self._app(scope, receive, send_safely)
 
 
 @_plain.get("/health", tags=["service"], responses=refusals())
@@ -199,7 +201,7 @@ async def images(
     if ended is None or ended.state != "done":
         await scheduler.remove(job)
         if ended is None:
-            return _GONE if not scheduler.closing else _problem(Refused(503, "the service is being stopped", 30))
+            return _GONE if not scheduler.closing else _problem(_stopping())
         raise Refused(422, ended.error or "the job was stopped")
     assert ended.ran is not None
     told = {f"unrain-{key}": str(ended.ran[key]) for key in ("model", "engine", "device", "precision", "seconds")}
@@ -316,7 +318,8 @@ async def _accept(
     try:
         path = folder / "upload"
         # without a place in the queue yet: those who dawdle would keep others out
-        await scheduler.space.receive(request.stream(), _announced(request), path, most, limits.idle)
+        body = scheduler.space.receive(request.stream(), _announced(request), path, most, limits.idle)
+        await _until_closing(scheduler, body)
         async with scheduler.arriving():
             facts = await scheduler.look(path)
             if facts["kind"] != kind:
@@ -329,6 +332,24 @@ async def _accept(
         raise
     scheduler.add(found)
     return found
+
+
+async def _until_closing(scheduler: Scheduler, receiving: Coroutine[Any, Any, None]) -> None:
+    """Wait for a body. `Refused` (503) if the service is to stop before it is there."""
+    task = asyncio.create_task(receiving)
+    try:
+        while not task.done():
+            if scheduler.closing:
+                raise _stopping()
+            await asyncio.wait([task], timeout=_GLANCE)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    task.result()
+
+
+def _stopping() -> Refused:
+    return Refused(503, "the service is being stopped", 30)
 
 
 def _announced(request: Request) -> int | None:
