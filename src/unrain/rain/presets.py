@@ -152,8 +152,8 @@ PRESETS: Mapping[str, Preset] = {
 }
 
 MIXED: Mapping[str, float] = {
-    "rain12": 1,
-    "rain100l": 2,
+    "rain12": 2,
+    "rain100l": 4,
     "rain100h": 4,
     "light25": 1.5,
     "complex25": 0.5,
