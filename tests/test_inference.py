@@ -323,3 +323,16 @@ def test_state_that_is_left_out_is_empty(photo: Pixels, engine: str, steps: int,
     left_out, given_too = run(given), run(given | empty)
     for name in outputs:
         assert np.allclose(left_out[name], given_too[name], atol=1e-5)
+
+
+def test_mirrored_pictures_get_mirrored_results_if_both_ways_are_cleaned(photo: Pixels) -> None:
+    once, twice = unrain.load("sapnet"), unrain.load("sapnet", mirrored=True)
+    other = np.ascontiguousarray(photo[:, ::-1])
+    assert np.allclose(twice(other)[:, ::-1], twice(photo), atol=1e-5)
+    assert np.allclose(twice(photo), (once(photo) + once(other)[:, ::-1]) / 2, atol=1e-3)
+    assert not np.allclose(once(other)[:, ::-1], once(photo), atol=1e-3)
+
+
+def test_videos_are_not_cleaned_mirrored() -> None:
+    with pytest.raises(UnrainError, match="videos"):
+        unrain.load("j4rnet", mirrored=True)

@@ -42,6 +42,7 @@ def evaluate(
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")] = Path("report"),
     engine: Annotated[str, typer.Option(help="auto, openvino, onnxruntime or torch.")] = "auto",
     precision: Annotated[str, typer.Option(help="Of the shipped models: fp32 or int8.")] = "fp32",
+    mirrored: Annotated[bool, typer.Option(help="Clean pictures also left to right, as --quality best does.")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Processor threads.", show_default="all")] = None,
 ) -> None:
     """Measure methods on the papers' sets, and write tables and a report."""
@@ -58,7 +59,7 @@ def evaluate(
     except ImportError:
         raise UnrainError("the report needs Jinja2; try: pip install 'unrain[eval]'") from None
     copies = find_copies([name for each in suite or () for name in _names(each)], data)
-    opened = [open_method(method, engine, threads, precision) for method in methods or ()]
+    opened = [open_method(method, engine, threads, precision, mirrored) for method in methods or ()]
     settings = {"command": shlex.join(["unrain", *sys.argv[1:]]), "threads": threads or "all"}
     with Steps() as steps:
         outcome = run(opened, copies, _names(metrics), steps, settings)

@@ -194,14 +194,17 @@ def _result(files: Mapping[tuple[str, str], Path], clip: str, frame: Frame, pict
     return result
 
 
-def open_method(text: str, engine: str = "auto", threads: int | None = None, precision: str = "fp32") -> Method:
+def open_method(
+    text: str, engine: str = "auto", threads: int | None = None, precision: str = "fp32", mirrored: bool = False
+) -> Method:
     """What is meant by one METHOD of the command line.
 
     A shipped model's name; a step graph (.onnx); a checkpoint of a training run, or one that the authors of a network
     published (.pt, .pth; these need the extra `train`, and run in PyTorch, exactly as they are); or a folder of
     results. `LABEL=` before it names its row. `@N` behind it is the number of stages of a network for pictures.
-    `precision`, int8 or fp32, is that of the shipped models; the others are what they are. Raises `UnrainError`
-    where it is none of these.
+    `precision`, int8 or fp32, is that of the shipped models; the others are what they are. `mirrored` goes for the
+    shipped models for pictures and step graphs of such: see `PictureCleaner`. Raises `UnrainError` where it is none of
+    these.
     """
     if precision not in weights.PRECISIONS:
         raise UnrainError(f"there is no precision {precision!r}; choose one of {', '.join(weights.PRECISIONS)}")
@@ -213,13 +216,13 @@ def open_method(text: str, engine: str = "auto", threads: int | None = None, pre
     if path.suffix.lower() in (".pt", ".pth") and path.is_file():
         return _checkpoint(label, path, count, threads)
     if path.suffix.lower() == ".onnx" and path.is_file():
-        return _graph(label, _entry(path), count, engine, threads)
+        return _graph(label, _entry(path), count, engine, threads, mirrored=mirrored)
     if str(path) not in weights.catalog():
         raise UnrainError(
             f"there is no method {what!r}: it is no file or folder here, and no shipped model"
             f" ({', '.join(weights.catalog())})"
         )
-    return _graph(label, weights.find(str(path)), count, engine, threads, precision)
+    return _graph(label, weights.find(str(path)), count, engine, threads, precision, mirrored)
 
 
 def _split_label(text: str) -> tuple[str, str]:
@@ -251,7 +254,13 @@ def _entry(graph: Path) -> weights.Entry:
 
 
 def _graph(
-    label: str, entry: weights.Entry, count: int | None, engine: str, threads: int | None, precision: str = "fp32"
+    label: str,
+    entry: weights.Entry,
+    count: int | None,
+    engine: str,
+    threads: int | None,
+    precision: str = "fp32",
+    mirrored: bool = False,
 ) -> Method:
     graph = entry.graph(precision)
     about = {"network": entry.name, "file": str(graph), "sha256": weights.file_hash(graph)}
@@ -260,7 +269,9 @@ def _graph(
     if entry.kind == "video":
         _refuse_stages(label, count)
         return VideoMethod(label, recurrence.opened(entry, engine, threads, precision), about)
-    return ImageMethod(label, pictures.opened(entry, engine, threads, precision), count or entry.stages, about)
+    about |= {"mirrored": "and as it is, the mean of both"} if mirrored else {}
+    cleaner = pictures.opened(entry, engine, threads, precision, mirrored)
+    return ImageMethod(label, cleaner, count or entry.stages, about)
 
 
 def _checkpoint(label: str, path: Path, count: int | None, threads: int | None) -> Method:

@@ -122,9 +122,9 @@ def measured(
             yield Timing(choice, SIDE**2 / min(times) / 1e6)
 
 
-def open_as(entry: weights.Entry, choice: Choice, threads: int | None = None) -> PictureCleaner:
+def open_as(entry: weights.Entry, choice: Choice, threads: int | None = None, mirrored: bool = False) -> PictureCleaner:
     """The model on this engine, in this precision."""
-    return opened(entry, choice.engine, threads, choice.precision)
+    return opened(entry, choice.engine, threads, choice.precision, mirrored)
 
 
 def _seconds(cleaner: PictureCleaner, picture: np.ndarray[tuple[int, ...], np.dtype[np.float32]], stages: int) -> float:

@@ -41,7 +41,8 @@ class Cleaner:
     def image_model(self) -> ImageModel:
         """What cleans photos."""
         options = self._options
-        return ImageModel(options.image_entry, options.engine, options.threads, options.taken_precision, options.memory)
+        precision, memory = options.taken_precision, options.memory
+        return ImageModel(options.image_entry, options.engine, options.threads, precision, memory, options.mirrored)
 
     @cached_property
     def video_model(self) -> VideoModel | ImageModel:

@@ -70,6 +70,11 @@ class Options:
             return self.precision
         return {"best": "fp32", "fast": "auto" if self.engine == "torch" else "int8"}.get(self.quality, "auto")
 
+    @property
+    def mirrored(self) -> bool:
+        """Whether photos are cleaned also left to right; see `PictureCleaner`."""
+        return self.quality == "best"
+
     def settings(self) -> dict[str, Any]:
         """All that a result depends on besides its source, as a manifest remembers it."""
         return {
@@ -77,6 +82,7 @@ class Options:
             "models": [_hashes(entry) for entry in (self.image_entry, self.video_entry)],
             "engine": self.engine,
             "precision": self.taken_precision,
+            "mirrored": self.mirrored,
             "stages": self.stages,
             "strength": self.strength,
             "mask": self.mask and hashlib.sha256(Path(self.mask).read_bytes()).hexdigest(),

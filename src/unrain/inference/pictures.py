@@ -6,7 +6,7 @@ pieces from all over it, side by side in one tile, give the means that all of it
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from unrain import weights
 from unrain.inference import engines, tiles
-from unrain.inference.engines import Engine
+from unrain.inference.engines import EACH, Engine
 from unrain.inference.layout import AnyPixels, Pixels, as_float, as_type, to_pixels, to_planes
 from unrain.media.memory import room
 
@@ -39,11 +39,13 @@ class PictureCleaner:
     """One network for pictures on one engine.
 
     open_engine: makes the engine for a number of steps. network: its name. memory: bytes per pixel of a picture.
+    mirrored: clean each piece also left to right, and take the mean of both, which is nearer to the truth than either.
     """
 
     open_engine: Callable[[int], Engine]
     network: str
     memory: float
+    mirrored: bool = False
     _engine: Engine | None = None
     _steps: int = 0
 
@@ -83,17 +85,28 @@ class PictureCleaner:
             clean[tile.kept] = finish(piece[tile.inner])
         return clean
 
-    def sampled(self, rainy: AnyPixels, size: tuple[int, int], steps: int) -> Means | None:
+    def sampled(self, rainy: AnyPixels, size: tuple[int, int], steps: int) -> Sequence[Means] | None:
         """The means that a picture's tiles share, from pieces of it in one tile; None if the network needs none."""
         if self.network != "sapnet":
             return None
         return self.clean_piece(as_float(tiles.mosaic(rainy, size)), steps)[1]
 
-    def clean_piece(self, rainy: Pixels, steps: int, means: Means | None = None) -> tuple[Pixels, Means | None]:
+    def clean_piece(
+        self, rainy: Pixels, steps: int, means: Sequence[Means] | None = None
+    ) -> tuple[Pixels, Sequence[Means]]:
         """Clean `(H, W, 3)` float32 in one go; not clipped. With `means` as a piece of a picture, else as a whole.
 
-        The second result are the means of its own features, `(1, 320 steps, 1, 1)`, if the network looks at any.
+        The second result are the means of its own features, `(1, 320 steps, 1, 1)`, if the network looks at any: of the
+        piece as it is, and mirrored if it is also cleaned so.
         """
+        clean, found = self._look(rainy, steps, means[0] if means else None)
+        if not self.mirrored:
+            return clean, found
+        other, found_there = self._look(rainy[:, ::-1], steps, means[1] if means else None)
+        return (clean + other[:, ::-1]) / np.float32(2), found + found_there
+
+    def _look(self, rainy: Pixels, steps: int, means: Means | None) -> tuple[Pixels, list[Means]]:
+        """What the network makes of a piece, and the means of its features."""
         planes = to_planes(rainy)
         given = {
             "rainy": planes,
@@ -103,7 +116,9 @@ class PictureCleaner:
         }
         engine = self.engine(steps)
         results = engine.run({name: value for name, value in given.items() if name in engine.inputs})
-        return to_pixels(results[RESULTS[self.network][0]]), results.get("means_found")
+        return to_pixels(results[RESULTS[self.network][0]]), [
+            results[name] for name in EACH.values() if name in results
+        ]
 
 
 def _even(picture: AnyPixels) -> AnyPixels:
@@ -113,11 +128,16 @@ def _even(picture: AnyPixels) -> AnyPixels:
 
 
 def opened(
-    entry: weights.Entry, engine: str = "auto", threads: int | None = None, precision: str = "fp32"
+    entry: weights.Entry,
+    engine: str = "auto",
+    threads: int | None = None,
+    precision: str = "fp32",
+    mirrored: bool = False,
 ) -> PictureCleaner:
     """A model of the catalog, or like one, on one engine and in one precision."""
     return PictureCleaner(
         lambda steps: engines.create(entry.graph(precision), RESULTS[entry.network], engine, threads, steps),
         entry.network,
         entry.bytes_per_pixel(engine, precision),
+        mirrored,
     )

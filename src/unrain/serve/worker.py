@@ -192,10 +192,14 @@ class Worker:
 
     def _model(self, entry: weights.Entry, options: Options) -> ImageModel | VideoModel:
         """A model, loaded when it is first needed."""
-        key = entry.name, options.taken_precision
+        key = entry.name, options.quality
         if key not in self._models:
-            kind = _ImageModel if entry.kind == "image" else VideoModel
-            self._models[key] = kind(entry, self._engine, self._threads, options.taken_precision)
+            precision = options.taken_precision
+            if entry.kind == "image":
+                image = _ImageModel(entry, self._engine, self._threads, precision, mirrored=options.mirrored)
+                self._models[key] = image
+            else:
+                self._models[key] = VideoModel(entry, self._engine, self._threads, precision)
         return self._models[key]
 
     def _ran(self, model: ImageModel | VideoModel, frames: int, seconds: float) -> Event:
