@@ -14,7 +14,7 @@ Quality = Literal["fast", "balanced", "best"]
 BALANCED: Quality = "balanced"
 _QUALITY_HELP = (
     "`fast`: one small network, videos frame by frame. `balanced`: the fastest that loses nothing one sees. "
-    "`best`: the same in float32."
+    "`best`: the same in float32, photos also mirrored."
 )
 
 

@@ -20,7 +20,7 @@ QUALITIES = {
     "balanced": (DEFAULT_IMAGE, DEFAULT_VIDEO),
     "best": (DEFAULT_IMAGE, DEFAULT_VIDEO),
 }
-"""Which models clean photos and videos. The best one does it in float32, whatever is faster."""
+"""Which models clean photos and videos. The best one does it in float32 and twice, whatever is faster."""
 
 
 @dataclass(frozen=True)
