@@ -178,7 +178,10 @@ def watched(kind: str, count: int, seed: int) -> Iterator[dict[str, Any]]:
     number = 0
     while number < count:
         command = [sys.executable, __file__, kind, "--child", str(number), str(count), "--seed", str(seed)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        with (
+            tempfile.TemporaryFile() as said,
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said) as process,
+        ):
             assert process.stdout is not None
             while (line := _line(process.stdout, SECONDS + 20)) is not None and line:
                 told = json.loads(line)
@@ -186,7 +189,9 @@ def watched(kind: str, count: int, seed: int) -> Iterator[dict[str, Any]]:
                 yield told
             if number < count:
                 process.kill()
-                ended = "hangs" if line is None else f"kills the process ({process.wait()})"
+                said.seek(0)
+                last = said.read().decode(errors="replace").splitlines()[-1:]
+                ended = "hangs" if line is None else f"kills the process ({process.wait()}): {' '.join(last)}"
                 yield {"number": number, "file": "?", "became": f"BROKE A RULE: {ended}", "seconds": 0, "gigabytes": 0}
                 number += 1
 
