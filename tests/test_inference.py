@@ -24,6 +24,7 @@ from unrain.inference.motion import motion
 from unrain.media.memory import check_memory
 from unrain.networks.graphs import read_network
 from unrain.networks.j4rnet import J4RNet
+from unrain.networks.j4rnet_fast import J4RNetFast
 from unrain.networks.sapnet import SAPNet
 from unrain.rain.render import fall
 
@@ -75,7 +76,7 @@ def test_engine_runs_frames_with_memory_as_the_network_does(clip: list[Pixels], 
         moved += [torch.from_numpy(motion(*pair))[None] for pair in pairwise(clip)]
         pictures = torch.stack([to_tensor(frame) for frame in clip], dim=1)
         expected = network.eval()(pictures, motion=torch.stack(moved, dim=1))
-    cleaner = recurrence.opened(entry, engine, precision="fp32", outputs=recurrence.LAYERS)
+    cleaner = recurrence.opened(entry, engine, precision="fp32", layers=True)
     results = list(run_frames(cleaner, clip, warm_up=0))
     for result, truth in zip(results, expected, strict=True):
         assert result.streaks is not None
@@ -83,6 +84,22 @@ def test_engine_runs_frames_with_memory_as_the_network_does(clip: list[Pixels], 
         np.testing.assert_allclose(result.background, to_pixels(truth.background), atol=1e-4)
         np.testing.assert_allclose(result.streaks, to_pixels(truth.streaks), atol=1e-4)
         np.testing.assert_allclose(result.degradation, to_pixels(truth.degradation), atol=1e-4)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_engine_runs_frames_of_the_fast_network_as_it_does_itself(clip: list[Pixels], engine: str) -> None:
+    """Also those of odd sizes, whose last rows and columns are there twice."""
+    network = read_network(weights.find("j4rnet-fast").graph())
+    assert isinstance(network, J4RNetFast)
+    odd = [frame[:47, :63] for frame in clip]
+    even = [np.pad(frame, ((0, 1), (0, 1), (0, 0)), mode="edge") for frame in odd]
+    with torch.inference_mode():
+        moved = [torch.zeros(1, 2, 48, 64), *(torch.from_numpy(motion(*pair))[None] for pair in pairwise(even))]
+        pictures = torch.stack([to_tensor(frame) for frame in even], dim=1)
+        expected = network.eval()(pictures, motion=torch.stack(moved, dim=1))
+    results = list(run_frames(recurrence.opened(weights.find("j4rnet-fast"), engine, precision="fp32"), odd, warm_up=0))
+    for result, truth in zip(results, expected, strict=True):
+        np.testing.assert_allclose(result.background, to_pixels(truth.background)[:47, :63], atol=1e-3)
 
 
 def test_streaming_frame_by_frame_equals_the_clip_at_once(clip: list[Pixels]) -> None:
@@ -198,15 +215,25 @@ def test_flat_frames_give_numbers_near_what_they_were(level: float, precision: s
     for name in ("sapnet", "sapnet-fast"):
         clean, _ = pictures.opened(weights.find(name), "openvino", 1, precision).clean_piece(flat, 3)
         assert np.abs(clean - level).max() < 0.1
-    video = recurrence.opened(weights.find("j4rnet"), "openvino", 1, precision)
     moving = [flat + np.float32(number / 255) * (1 - 2 * level) for number in range(6)]
-    for result in run_frames(video, moving, warm_up=1):
-        assert np.abs(result.background - level).max() < 0.15
+    for name in ("j4rnet", "j4rnet-fast"):
+        video = recurrence.opened(weights.find(name), "openvino", 1, precision)
+        for result in run_frames(video, moving, warm_up=1):
+            assert np.abs(result.background - level).max() < 0.15
 
 
+@pytest.mark.parametrize("name", ["j4rnet", "j4rnet-fast"])
 @pytest.mark.parametrize("length", [1, 2])
-def test_shortest_videos_are_cleaned(clip: list[Pixels], length: int) -> None:
-    assert len(list(unrain.load("j4rnet").stream(clip[:length]))) == length
+def test_shortest_videos_are_cleaned(clip: list[Pixels], length: int, name: str) -> None:
+    assert len(list(unrain.load(name).stream(clip[:length]))) == length
+
+
+def test_what_the_fast_video_model_takes_away_is_its_streaks(clip: list[Pixels]) -> None:
+    video = unrain.load("j4rnet-fast")
+    assert isinstance(video, unrain.VideoModel)
+    for rainy, (clean, layers) in zip(clip, video.stream(clip, layers=True), strict=True):
+        np.testing.assert_allclose(clean + layers.streaks, rainy, atol=1e-6)
+        assert layers.degradation is None
 
 
 def test_frames_of_different_sizes_are_refused(clip: list[Pixels]) -> None:

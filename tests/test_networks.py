@@ -13,8 +13,10 @@ import torch
 from unrain.errors import WeightsError
 from unrain.networks.graphs import build, load_weights
 from unrain.networks.j4rnet import J4RNet, J4RNetStep, align
+from unrain.networks.j4rnet_fast import J4RNetFast
 from unrain.networks.progressive import clean
 from unrain.networks.sapnet import SAPNet, from_published
+from unrain.networks.sapnet_fast import SAPNetFast
 
 
 def published(shared: Path) -> dict[str, torch.Tensor]:
@@ -129,9 +131,10 @@ def test_j4rnet_gives_all_layers_of_every_frame() -> None:
         assert ((out.degradation >= 0) & (out.degradation <= 1)).all()
 
 
-def test_j4rnet_in_two_parts_with_memory_is_j4rnet_in_one() -> None:
+@pytest.mark.parametrize("kind", [J4RNet, J4RNetFast])
+def test_clip_in_two_parts_with_memory_is_the_clip_in_one(kind: type[J4RNet | J4RNetFast]) -> None:
     torch.manual_seed(0)
-    network, clip = J4RNet().eval(), torch.rand(1, 4, 3, 16, 20)
+    network, clip = kind().eval(), torch.rand(1, 4, 3, 16, 20)
     with torch.inference_mode():
         whole = network(clip)
         first = network(clip[:, :2])
@@ -151,6 +154,18 @@ def test_j4rnet_over_sapnet_begins_with_what_sapnet_gives() -> None:
     part = 1 / (1 + math.exp(3))
     torch.testing.assert_close(outputs[0].background, (1 - part) * alone[0])
     torch.testing.assert_close(outputs[1].background, (1 - part) * alone[1] + part * outputs[0].background)
+
+
+def test_fast_video_network_begins_with_what_the_fast_image_network_gives() -> None:
+    torch.manual_seed(0)
+    picture, network, clip = SAPNetFast().eval(), J4RNetFast().eval(), torch.rand(1, 2, 3, 16, 20)
+    network.step.begin_from(picture)
+    with torch.inference_mode():
+        outputs = network(clip)
+        alone = [picture(frame) for frame in clip.unbind(dim=1)]
+    part = 1 / (1 + math.exp(3))
+    for time, past in enumerate((torch.zeros_like(clip[:, 0]), outputs[0].background)):
+        torch.testing.assert_close(outputs[time].background, alone[time] + part * (past - clip[:, time]))
 
 
 def test_memory_is_laid_where_the_scene_is_now() -> None:

@@ -115,9 +115,12 @@ def test_the_twin_of_an_image_model_does_nearly_the_same(
     assert 1e-5 < float(np.abs(found - expected).mean()) < 0.004
 
 
+@pytest.mark.parametrize("name", ["j4rnet", "j4rnet-fast"])
 @pytest.mark.usefixtures("small")
-def test_the_twin_of_a_video_model_does_nearly_the_same(training_folder: Path, tmp_path: Path, scene: Pixels) -> None:
-    entry = weights.find("j4rnet")
+def test_the_twin_of_a_video_model_does_nearly_the_same(
+    training_folder: Path, tmp_path: Path, scene: Pixels, name: str
+) -> None:
+    entry = weights.find(name)
     quantize(entry.graph("fp32"), training_folder / "clips", tmp_path / "twin.onnx", stages=1)
     frames = [np.ascontiguousarray(scene[time : time + 64, time : time + 80]) for time in range(3)]
     expected = list(VideoModel(entry, "onnxruntime").stream(frames))

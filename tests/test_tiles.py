@@ -90,14 +90,15 @@ def test_tiled_equals_whole_to_60_decibels(
     assert decibels(tiled, whole.clip(0, 1)) > 60
 
 
+@pytest.mark.parametrize("name", ["j4rnet", "j4rnet-fast"])
 @settings(max_examples=2, deadline=None)
 @given(st.integers(-9, 9), st.integers(-9, 9), st.integers(150, 200))
 def test_frames_in_tiles_equal_whole_ones_to_60_decibels(
-    scene: NDArray[np.float32], down: int, right: int, side: int
+    scene: NDArray[np.float32], name: str, down: int, right: int, side: int
 ) -> None:
     """Also where the camera moves, so that tiles need what others remember."""
     clip = [scene[60 + down * time :, 60 + right * time :][:200, :260] for time in range(4)]
-    whole = recurrence.opened(weights.find("j4rnet"), "openvino", precision="fp32")
+    whole = recurrence.opened(weights.find(name), "openvino", precision="fp32")
     tiled = replace(whole, budget=side**2 * whole.memory)
     for one, other in zip(run_frames(whole, clip, 1), run_frames(tiled, clip, 1), strict=True):
         assert decibels(other.background.clip(0, 1), one.background.clip(0, 1)) > 60

@@ -29,6 +29,7 @@ from unrain.training.log import Progress
 from unrain.training.loop import Setting
 from unrain.training.objectives import OBJECTIVES, Losses, PictureLoss
 
+IDS = ["sapnet", "j4rnet", "j4rnet-fast", "j4rnet over sapnet"]
 UNRAIN = Path(sys.executable).with_name("unrain")
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
 
@@ -45,6 +46,7 @@ SAPNET = TINY.format(network="sapnet", phases=PHASE.format("sapnet", 2) + PHASE.
 J4RNET = TINY.format(
     network="j4rnet", phases=PHASE.format("j4rnet-single", 1) + PHASE.format("j4rnet", 2) + "frames = 3\n"
 )
+J4RNET_FAST = TINY.format(network="j4rnet-fast", phases=PHASE.format("clip", 2) + "frames = 3\n")
 J4RNET_OVER_SAPNET = J4RNET.replace("[mixture]", "options.stages = 2\n[mixture]")
 
 
@@ -306,7 +308,7 @@ def test_log_of_a_run_that_goes_on_has_each_step_once(tmp_path: Path, training_f
     assert all(line["loss"] < 9 for line in read_lines(run / "log.jsonl"))
 
 
-@pytest.mark.parametrize("text", [SAPNET, J4RNET], ids=["sapnet", "j4rnet"])
+@pytest.mark.parametrize("text", [SAPNET, J4RNET, J4RNET_FAST], ids=IDS[:3])
 def test_run_is_measured_on_validation_pictures(tmp_path: Path, training_folder: Path, text: str) -> None:
     from unrain.evaluation import metrics
 
@@ -358,9 +360,9 @@ def test_processes_that_share_a_batch_train_as_one(tmp_path: Path, training_fold
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_network_learns_a_batch(training_folder: Path, objective: str) -> None:
     torch.manual_seed(0)
-    frames = 3 if objective == "j4rnet" else 1
+    frames = 3 if objective in ("j4rnet", "clip") else 1
     batch = Batches(training_folder, Mixture("heavy"), 0, torch.device("cpu")).batch(0, 2, frames, 24)
-    network = build("sapnet-fast" if objective == "picture" else objective.split("-")[0])
+    network = build({"picture": "sapnet-fast", "clip": "j4rnet-fast"}.get(objective, objective.split("-")[0]))
     optimizer = torch.optim.Adam(network.parameters())
     losses = []
     for _ in range(12):
@@ -399,7 +401,7 @@ def test_learning_rate_runs_down_a_cosine() -> None:
     assert [run.rate(step) for step in (0, 50, 99, 100)] == pytest.approx([1e-3, 5.05e-4, 1.02e-5, 1e-3], rel=0.01)
 
 
-@pytest.mark.parametrize("text", [SAPNET, J4RNET, J4RNET_OVER_SAPNET], ids=["sapnet", "j4rnet", "j4rnet over sapnet"])
+@pytest.mark.parametrize("text", [SAPNET, J4RNET, J4RNET_FAST, J4RNET_OVER_SAPNET], ids=IDS)
 def test_exported_graph_is_one_small_file_that_agrees_with_the_checkpoint(
     tmp_path: Path,
     training_folder: Path,

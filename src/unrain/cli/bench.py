@@ -8,7 +8,7 @@ import typer
 
 
 def bench(
-    model: Annotated[str, typer.Argument(help="A model for pictures.")] = "sapnet",
+    model: Annotated[str, typer.Argument(help="A model, but for those that another helps.")] = "sapnet",
     threads: Annotated[int | None, typer.Option(min=1, help="Processor threads.", show_default="all")] = None,
 ) -> None:
     """Measure every engine and precision with one model, and say which one `auto` takes."""
@@ -17,14 +17,16 @@ def bench(
 
     from unrain import weights
     from unrain.errors import UnrainError
-    from unrain.inference.choice import candidates, choose, measured
+    from unrain.inference.choice import candidates, choose, measured, open_picture
+    from unrain.inference.recurrence import open_frame
 
     entry = weights.find(model)
-    if entry.kind != "image":
-        raise UnrainError(f"{model} cleans videos; name a model for pictures")
+    if entry.front is not None:
+        raise UnrainError(f"{model} runs on what is fastest for {entry.front}, which helps it; name that one")
+    opener = open_frame if entry.kind == "video" else open_picture
     table = Table("engine", "precision", "megapixels a second", box=None, pad_edge=False)
-    for timing in measured(entry, candidates(entry), threads):
+    for timing in measured(entry, candidates(entry), threads, opener=opener):
         table.add_row(timing.choice.engine, timing.choice.precision, timing.error or f"{timing.rate:.3f}")
     Console().print(table)
-    taken = choose(entry, threads=threads)
+    taken = choose(entry, threads=threads, opener=opener)
     typer.echo(f"auto takes {taken.engine} {taken.precision}")

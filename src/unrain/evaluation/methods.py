@@ -243,7 +243,7 @@ def _entry(graph: Path) -> weights.Entry:
     """A step graph outside of the catalog, with the memory and stages of the shipped one of its kind."""
     content = graph.read_bytes()
     # A graph holds the names of its outputs as plain text; reading them so needs no library.
-    wanted = {"j4rnet": recurrence.BACKGROUND, **pictures.RESULTS}
+    wanted = {"j4rnet": recurrence.LAYERS, "j4rnet-fast": recurrence.BACKGROUND, **pictures.RESULTS}
     network = next((name for name in wanted if all(output.encode() in content for output in wanted[name])), None)
     if network is None:
         raise WeightsError(f"{graph}: is not a step graph of unrain; make one with unrain export")
@@ -282,6 +282,7 @@ def _checkpoint(label: str, path: Path, count: int | None, threads: int | None) 
         from unrain.inference.engines.torch import TorchEngine
         from unrain.networks.graphs import SIGNATURES, graph_of
         from unrain.networks.j4rnet import J4RNet
+        from unrain.networks.j4rnet_fast import J4RNetFast
     except ImportError:
         raise UnrainError(f"{path}: a checkpoint needs PyTorch; try: pip install 'unrain[train]'") from None
     if threads:
@@ -289,15 +290,16 @@ def _checkpoint(label: str, path: Path, count: int | None, threads: int | None) 
     network, published = _read_checkpoint(path)
     name, graph = graph_of(network)
     signature = SIGNATURES[name]
-    like = weights.find(weights.DEFAULT_VIDEO if "memory" in signature.inputs else weights.DEFAULT_IMAGE)
+    like = weights.find(name if name in weights.catalog() else weights.DEFAULT_IMAGE)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     about = {"network": name, "weights": "published" if published else "trained", "file": str(path), "sha256": digest}
-    if isinstance(network, J4RNet):
+    if isinstance(network, J4RNet | J4RNetFast):
         _refuse_stages(label, count)
         step = TorchEngine(graph.eval(), signature, recurrence.BACKGROUND, 1)
-        return VideoMethod(label, FrameCleaner(step, _front(network), like.bytes_per_pixel("torch", "fp32")), about)
-    cleaner = _picture_cleaner(network)
-    return ImageMethod(label, cleaner, count or (PUBLISHED_STAGES if published else like.stages), about)
+        cleaner = FrameCleaner(step, _front(network), like.bytes_per_pixel("torch", "fp32"), even=signature.even)
+        return VideoMethod(label, cleaner, about)
+    picture_cleaner = _picture_cleaner(network)
+    return ImageMethod(label, picture_cleaner, count or (PUBLISHED_STAGES if published else like.stages), about)
 
 
 def _picture_cleaner(network: Any) -> PictureCleaner:
@@ -313,10 +315,10 @@ def _picture_cleaner(network: Any) -> PictureCleaner:
 
 
 def _front(network: Any) -> Callable[[Pixels], Pixels]:
-    """What helps a J4R-Net, if anything does."""
+    """What helps a network for videos, if anything does."""
     from unrain.networks.sapnet import SAPNet
 
-    if network.front is None:
+    if getattr(network, "front", None) is None:
         return lambda frame: frame
     helper = SAPNet()
     helper.stage = network.front

@@ -9,7 +9,7 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -22,6 +22,7 @@ import platformdirs
 from unrain import weights
 from unrain.errors import EngineError
 from unrain.inference import engines
+from unrain.inference.layout import Pixels
 from unrain.inference.pictures import PictureCleaner, opened
 
 AUTO = "auto"
@@ -75,22 +76,43 @@ def allows(entry: weights.Entry, precision: str) -> bool:
     return entry.int8 is not None and (precision != AUTO or entry.int8.lost <= MOST_LOST)
 
 
-def choose(entry: weights.Entry, engine: str = AUTO, precision: str = AUTO, threads: int | None = None) -> Choice:
+def open_as(entry: weights.Entry, choice: Choice, threads: int | None = None, mirrored: bool = False) -> PictureCleaner:
+    """The model on this engine, in this precision."""
+    return opened(entry, choice.engine, threads, choice.precision, mirrored)
+
+
+def open_picture(entry: weights.Entry, choice: Choice, threads: int | None) -> Callable[[Pixels], object]:
+    """What an image model does with a picture, to be measured."""
+    cleaner = open_as(entry, choice, threads)
+    return lambda picture: cleaner.clean_piece(picture, entry.stages)
+
+
+Opener = Callable[[weights.Entry, Choice, int | None], Callable[[Pixels], object]]
+"""Opens a model on an engine, and gives what cleans one picture or frame, `(H, W, 3)` float32."""
+
+
+def choose(
+    entry: weights.Entry,
+    engine: str = AUTO,
+    precision: str = AUTO,
+    threads: int | None = None,
+    opener: Opener = open_picture,
+) -> Choice:
     """The fastest candidate: the only one, the one remembered, or the one that is measured now."""
     found = candidates(entry, engine, precision)
     if len(found) == 1:
         return found[0]
     with _MEASURING:  # two threads that measure at once would measure each other
-        return _fastest(entry, found, threads)
+        return _fastest(entry, found, threads, opener)
 
 
-def _fastest(entry: weights.Entry, found: list[Choice], threads: int | None) -> Choice:
+def _fastest(entry: weights.Entry, found: list[Choice], threads: int | None, opener: Opener) -> Choice:
     key = _key(entry, found, threads)
     with suppress(KeyError, TypeError, ValueError, OSError):
         choice = Choice(*json.loads(_memory().read_text(encoding="utf-8"))[key])
         if choice in found and engines.works(choice.engine):
             return choice
-    timings = sorted(measured(entry, found, threads, HOPELESS), key=lambda timing: -timing.rate)
+    timings = sorted(measured(entry, found, threads, HOPELESS, opener), key=lambda timing: -timing.rate)
     for timing in timings:
         if timing.error:
             _log.warning("the engine %s does not work and is left out: %s", timing.choice.engine, timing.error)
@@ -101,7 +123,11 @@ def _fastest(entry: weights.Entry, found: list[Choice], threads: int | None) -> 
 
 
 def measured(
-    entry: weights.Entry, choices: list[Choice], threads: int | None = None, patience: float = math.inf
+    entry: weights.Entry,
+    choices: list[Choice],
+    threads: int | None = None,
+    patience: float = math.inf,
+    opener: Opener = open_picture,
 ) -> Iterator[Timing]:
     """Each choice's speed with one picture of 192 x 192 pixels, the best of four runs.
 
@@ -112,9 +138,9 @@ def measured(
     for choice in choices:
         times: list[float] = []
         try:
-            cleaner = open_as(entry, choice, threads)
+            clean = opener(entry, choice, threads)
             while len(times) < RUNS and (len(times) < 2 or min(times) <= patience * best):
-                times.append(_seconds(cleaner, picture, entry.stages))
+                times.append(_seconds(clean, picture))
         except (EngineError, ImportError, OSError, RuntimeError) as error:
             yield Timing(choice, error=str(error).splitlines()[0])
         else:
@@ -122,14 +148,9 @@ def measured(
             yield Timing(choice, SIDE**2 / min(times) / 1e6)
 
 
-def open_as(entry: weights.Entry, choice: Choice, threads: int | None = None, mirrored: bool = False) -> PictureCleaner:
-    """The model on this engine, in this precision."""
-    return opened(entry, choice.engine, threads, choice.precision, mirrored)
-
-
-def _seconds(cleaner: PictureCleaner, picture: np.ndarray[tuple[int, ...], np.dtype[np.float32]], stages: int) -> float:
+def _seconds(clean: Callable[[Pixels], object], picture: Pixels) -> float:
     start = time.perf_counter()
-    cleaner.clean_piece(picture, stages)
+    clean(picture)
     return time.perf_counter() - start
 
 

@@ -46,6 +46,12 @@ def to_pixels(planes: Pixels) -> Pixels:
     return np.ascontiguousarray(planes[0].transpose(1, 2, 0))
 
 
+def to_even(pixels: AnyPixels) -> AnyPixels:
+    """With the last row and column once more where these are odd, as networks at half the resolution need it."""
+    height, width = pixels.shape[:2]
+    return np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge") if height % 2 or width % 2 else pixels
+
+
 def unwrap(picture: object) -> tuple[AnyPixels, Callable[[AnyPixels], Any]]:
     """A picture as `(H, W, 3)` uint8, or float32 in [0, 1], and the way back to the type that it had.
 

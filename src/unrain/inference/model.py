@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, overload
@@ -153,16 +153,19 @@ class VideoModel:
         frames ahead, and nothing is kept of what was yielded.
         """
         if not layers:
-            for clean, _ in _run(pictures, self._cleaner):
-                yield clean
+            for wrap, clean, _, _ in _run(pictures, self._cleaner):
+                yield wrap(clean)
             return
-        for clean, result in _run(pictures, self._open(outputs=recurrence.LAYERS)):
-            assert result.streaks is not None
-            yield clean, Layers(result.streaks, result.degradation)
+        for wrap, clean, rainy, result in _run(pictures, self._open(layers=True)):
+            # not every network says what it takes for streaks
+            streaks = as_float(rainy) - as_float(clean) if result.streaks is None else result.streaks
+            yield wrap(clean), Layers(streaks, result.degradation)
 
 
-def _run(pictures: Iterable[Any], cleaner: recurrence.FrameCleaner) -> Iterator[tuple[Any, recurrence.CleanFrame]]:
-    """Each frame as it is given back, and all that was found of it."""
+def _run(
+    pictures: Iterable[Any], cleaner: recurrence.FrameCleaner
+) -> Iterator[tuple[Callable[[AnyPixels], Any], AnyPixels, AnyPixels, recurrence.CleanFrame]]:
+    """Of each frame, the way back to its type, what it is to be, what it was, and all that was found of it."""
     waiting: deque[tuple[AnyPixels, Any]] = deque()
 
     def unwrapped() -> Iterator[AnyPixels]:
@@ -180,7 +183,7 @@ def _run(pictures: Iterable[Any], cleaner: recurrence.FrameCleaner) -> Iterator[
         if watch.is_dry(light_taken(rainy, clean)):
             np.copyto(clean, rainy)
             result = _nothing(result)
-        yield wrap(clean), result
+        yield wrap, clean, rainy, result
 
 
 def _nothing(result: recurrence.CleanFrame) -> recurrence.CleanFrame:

@@ -68,7 +68,7 @@ class Options:
         """What was asked for, or what goes with the quality."""
         if self.precision != "auto":
             return self.precision
-        return {"best": "fp32", "fast": "auto" if self.engine == "torch" else "int8"}.get(self.quality, "auto")
+        return "fp32" if self.quality == "best" else "auto"
 
     @property
     def mirrored(self) -> bool:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from unrain import weights
 from unrain.inference import engines, tiles
 from unrain.inference.engines import EACH, Engine
-from unrain.inference.layout import AnyPixels, Pixels, as_float, as_type, to_pixels, to_planes
+from unrain.inference.layout import AnyPixels, Pixels, as_float, as_type, to_even, to_pixels, to_planes
 from unrain.media.memory import room
 
 MEANS = 320
@@ -26,6 +26,8 @@ RESULTS = {
     "sapnet-fast": ("clean",),
 }
 """What is wanted of the step graph of each network for pictures; the picture comes first."""
+HALVED = ("sapnet-fast", "j4rnet-fast")
+"""Networks at half the resolution: they take sizes that are even."""
 DEFAULT_MEMORY = 500e6
 """Bytes that cleaning one picture may take, beside the program itself and the picture."""
 LEAST = 128
@@ -68,8 +70,8 @@ class PictureCleaner:
         return self._clean(rainy, steps, memory, lambda piece: piece)
 
     def _clean(self, rainy: AnyPixels, steps: int, memory: float, finish: Callable[[Pixels], AnyPixels]) -> AnyPixels:
-        if self.network == "sapnet-fast":
-            return self._cut(_even(rainy), steps, memory, finish)[: rainy.shape[0], : rainy.shape[1]]
+        if self.network in HALVED:
+            return self._cut(to_even(rainy), steps, memory, finish)[: rainy.shape[0], : rainy.shape[1]]
         return self._cut(rainy, steps, memory, finish)
 
     def _cut(self, rainy: AnyPixels, steps: int, memory: float, finish: Callable[[Pixels], AnyPixels]) -> AnyPixels:
@@ -119,12 +121,6 @@ class PictureCleaner:
         return to_pixels(results[RESULTS[self.network][0]]), [
             results[name] for name in EACH.values() if name in results
         ]
-
-
-def _even(picture: AnyPixels) -> AnyPixels:
-    """With its last row and column once more where these are odd, as a network at half the resolution needs it."""
-    height, width = picture.shape[:2]
-    return np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
 
 
 def opened(

@@ -1,11 +1,11 @@
-"""One frame of a video through J4R-Net's step graph, whole or in tiles, with what was remembered of the one before.
+"""One frame of a video through the step graph of a video network, whole or in tiles, with what was remembered.
 
 Which frames follow each other, and when there is no past, is `frames.py`'s business; pictures are `pictures.py`'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -15,21 +15,20 @@ from numpy.typing import NDArray
 
 from unrain import weights
 from unrain.inference import engines, tiles
-from unrain.inference.choice import allows, choose, open_as
+from unrain.inference.choice import Choice, allows, choose, open_as
 from unrain.inference.engines import Arrays, Engine
-from unrain.inference.layout import AnyPixels, Pixels, as_float, to_pixels, to_planes
+from unrain.inference.layout import AnyPixels, Pixels, as_float, to_even, to_pixels, to_planes
 from unrain.inference.motion import motion
-from unrain.inference.pictures import DEFAULT_MEMORY
+from unrain.inference.pictures import DEFAULT_MEMORY, HALVED
 from unrain.media.memory import check_memory, room
 
 BACKGROUND = ("background", "memory_next")
-LAYERS = ("background", "streaks", "degradation", "memory_next")
-STATE = 67
-"""Channels of the memory."""
+SHOWN = ("background", "streaks", "degradation")
+LAYERS = (*SHOWN, "memory_next")
 LEAST = 128
 """Tiles are not made smaller than this."""
-KEPT = 450
-"""Bytes per pixel that stay in memory between tiles: two states in half precision, and the frames that wait."""
+KEPT = 180
+"""Bytes per pixel that stay in memory between tiles beside two states in half precision: the frames that wait."""
 
 OURS = 0.6
 """The part of the memory that the step takes, and not its front."""
@@ -49,10 +48,14 @@ class CleanFrame(NamedTuple):
 
 
 class Seen:
-    """A frame as it came in, and what the front makes of it, which is found once."""
+    """A frame as it came in, and what the front makes of it, which is found once.
 
-    def __init__(self, pixels: AnyPixels, front: Callable[[Pixels], Pixels]) -> None:
-        self.pixels = pixels
+    size: its height and width before it was made even.
+    """
+
+    def __init__(self, pixels: AnyPixels, front: Callable[[Pixels], Pixels], even: bool) -> None:
+        self.size = pixels.shape[:2]
+        self.pixels = to_even(pixels) if even else pixels
         self._front = front
 
     @cached_property
@@ -71,7 +74,7 @@ class Seen:
 
 
 class Past(NamedTuple):
-    """The frame before as it came in, and the memory `(1, 67, H, W)` that it left, in single or half precision."""
+    """The frame before as it came in, and the memory `(1, C, H, W)` that it left, in single or half precision."""
 
     frame: Seen
     memory: NDArray[np.floating]
@@ -82,7 +85,8 @@ class FrameCleaner:
     """A network for videos on one engine.
 
     front: makes the first estimate of a frame, `(H, W, 3)` float32 to the same. memory: bytes per pixel of a frame.
-    budget: the bytes that one frame may take; larger ones are cleaned in tiles. precision: what it all runs in.
+    budget: the bytes that one frame may take; larger ones are cleaned in tiles. precision: what it all runs in. even:
+    the network takes frames of even sizes alone.
     """
 
     engine: Engine
@@ -90,19 +94,20 @@ class FrameCleaner:
     memory: float
     budget: float = DEFAULT_MEMORY
     precision: str = "fp32"
+    even: bool = False
     _sizes: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict, init=False)
 
     def see(self, pixels: AnyPixels) -> Seen:
         """A frame of the video."""
-        return Seen(pixels, self.front)
+        return Seen(pixels, self.front, self.even)
 
     def check(self, height: int, width: int) -> None:
         """Raises `UnrainError` where this machine has no memory for a video of this size."""
-        check_memory(KEPT, height, width)
+        check_memory(KEPT + 4 * self.engine.inputs["memory"], height, width)
 
     def nothing(self, frame: Seen) -> Past:
         """The past of a frame that has none: an empty memory."""
-        return Past(frame, np.zeros((1, STATE, *frame.pixels.shape[:2]), np.float32))
+        return Past(frame, np.zeros((1, self.engine.inputs["memory"], *frame.pixels.shape[:2]), np.float32))
 
     def clean(self, frame: Seen, past: Past) -> tuple[CleanFrame, Past]:
         """The result of a frame, and the past of the one after it."""
@@ -111,7 +116,7 @@ class FrameCleaner:
         size = self._tile(height, width)
         if size == (height, width):
             results = self._step(frame.floats, frame.estimate, np.asarray(past.memory, np.float32), moved)
-            return _result(results), Past(frame, results["memory_next"])
+            return _result(results, frame.size), Past(frame, results["memory_next"])
         return self._in_tiles(frame, past, moved, size)
 
     def _tile(self, height: int, width: int) -> tuple[int, int]:
@@ -133,12 +138,14 @@ class FrameCleaner:
                     whole[name] = np.empty((*value.shape[:2], height, width), kind)
                 whole[name][:, :, *tile.kept] = value[:, :, *tile.inner]
         memory_next = whole.pop("memory_next")
-        return _result({name: np.asarray(value, np.float32) for name, value in whole.items()}), Past(frame, memory_next)
+        layers = {name: np.asarray(value, np.float32) for name, value in whole.items()}
+        return _result(layers, frame.size), Past(frame, memory_next)
 
     def _step(self, frame: Pixels, estimate: Pixels, memory: Plane, moved: Plane) -> Arrays:
-        return self.engine.run(
-            {"frame": to_planes(frame), "estimate": to_planes(estimate), "memory": memory, "motion": moved[None]}
-        )
+        given = {"frame": to_planes(frame), "memory": memory, "motion": moved[None]}
+        if "estimate" in self.engine.inputs:
+            given["estimate"] = to_planes(estimate)
+        return self.engine.run(given)
 
 
 def _laid(memory: NDArray[np.floating], moved: Plane, seen: tiles.Region) -> tuple[Plane, Plane]:
@@ -153,9 +160,9 @@ def _laid(memory: NDArray[np.floating], moved: Plane, seen: tiles.Region) -> tup
     return there, np.ascontiguousarray(motion_there - way[:, None, None].astype(np.float32))
 
 
-def _result(results: Arrays) -> CleanFrame:
-    layers = (to_pixels(results[name]) if name in results else None for name in ("streaks", "degradation"))
-    return CleanFrame(to_pixels(results["background"]), *layers)
+def _result(results: Arrays, size: tuple[int, int]) -> CleanFrame:
+    found = {name: to_pixels(planes[:, :, : size[0], : size[1]]) for name, planes in results.items() if name in SHOWN}
+    return CleanFrame(found["background"], found.get("streaks"), found.get("degradation"))
 
 
 def opened(
@@ -164,17 +171,44 @@ def opened(
     threads: int | None = None,
     precision: str = "auto",
     budget: float = DEFAULT_MEMORY,
-    outputs: Sequence[str] = BACKGROUND,
+    layers: bool = False,
 ) -> FrameCleaner:
-    """A model of the catalog, or like one: on the engine and in the precision that are fastest for its front."""
+    """A model of the catalog, or like one: on the engine and in the precision that are fastest for its front.
+
+    layers: J4R-Net is also to give those of each frame.
+    """
     if entry.front is None:
-        kind = "int8" if precision == "int8" else "fp32"
-        step = engines.create(entry.graph(kind), outputs, engine, threads)
-        return FrameCleaner(step, lambda frame: frame, entry.bytes_per_pixel(step.name, kind), budget, kind)
+        return _alone(entry, choose(entry, engine, precision, threads, open_frame), threads, budget)
     front = weights.find(entry.front)
     taken = choose(front, engine, precision if allows(entry, precision) else "fp32", threads)
     helper = open_as(front, taken, threads)
-    step = engines.create(entry.graph(taken.precision), outputs, taken.engine, threads)
+    step = engines.create(entry.graph(taken.precision), LAYERS if layers else BACKGROUND, taken.engine, threads)
     ours, fronts = OURS * budget, (1 - OURS) * budget  # both hold on to what they took
     memory = entry.bytes_per_pixel(taken.engine, taken.precision)
     return FrameCleaner(step, lambda frame: helper.estimate(frame, front.stages, fronts), memory, ours, taken.precision)
+
+
+def open_frame(entry: weights.Entry, choice: Choice, threads: int | None) -> Callable[[Pixels], object]:
+    """What a video model that nobody helps does with a frame, to be measured."""
+    cleaner = _alone(entry, choice, threads)
+
+    def clean(pixels: Pixels) -> object:
+        frame = cleaner.see(pixels)
+        return cleaner.clean(frame, cleaner.nothing(frame))
+
+    return clean
+
+
+def _alone(
+    entry: weights.Entry,
+    choice: Choice,
+    threads: int | None,
+    budget: float = DEFAULT_MEMORY,
+) -> FrameCleaner:
+    step = engines.create(entry.graph(choice.precision), BACKGROUND, choice.engine, threads)
+    memory = entry.bytes_per_pixel(choice.engine, choice.precision)
+    return FrameCleaner(step, _as_it_is, memory, budget, choice.precision, entry.network in HALVED)
+
+
+def _as_it_is(frame: Pixels) -> Pixels:
+    return frame

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from unrain import weights
 from unrain.errors import MediaError
 from unrain.inference.controls import Plane, blend
 from unrain.inference.frames import LEAD, WARM_UP
@@ -93,7 +94,7 @@ class VideoCleaner:
 
     def _views_of(self, target: Path) -> list[Path]:
         names = ["side_by_side"] if self._options.side_by_side else []
-        if self._options.layers and isinstance(self._model, ImageModel):
+        if self._options.layers and not weights.has_layers(self._options.quality):
             raise MediaError(f"{target}: the fast quality knows no layers of videos; choose another one, or no layers")
         names += LAYERS if self._options.layers else []
         return [target.with_name(f"{target.name}.{name}{target.suffix}") for name in names]

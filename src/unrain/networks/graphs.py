@@ -17,13 +17,15 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from unrain.errors import WeightsError
-from unrain.networks.fast import SAPNetFast
+from unrain.networks import j4rnet_fast
 from unrain.networks.j4rnet import STATE, J4RNet, J4RNetStep
+from unrain.networks.j4rnet_fast import FastFrame, J4RNetFast, J4RNetFastStep
 from unrain.networks.prenet import PReNet
 from unrain.networks.progressive import WIDTH, ProgressiveStage, StageState
 from unrain.networks.sapnet import MEANS, SAPNet, SAPNetStage, mean
+from unrain.networks.sapnet_fast import SAPNetFast
 
-Network = SAPNet | SAPNetFast | J4RNet | PReNet
+Network = SAPNet | SAPNetFast | J4RNet | J4RNetFast | PReNet
 
 
 class J4RNetGraph(nn.Module):
@@ -39,6 +41,18 @@ class J4RNetGraph(nn.Module):
         """Background, streaks, degradation map, detail, and the next memory."""
         out = self.step(frame, estimate, memory, motion)
         return out.background, out.streaks, out.degradation, out.detail, out.memory
+
+
+class FastFrameGraph(nn.Module):
+    """The frame step of the fast video network, under the parameter names of the whole network."""
+
+    def __init__(self, step: J4RNetFastStep) -> None:
+        super().__init__()
+        self.step = step
+
+    def forward(self, frame: Tensor, memory: Tensor, motion: Tensor) -> FastFrame:
+        """Background and the next memory."""
+        return cast(FastFrame, self.step(frame, memory, motion))
 
 
 class StageGraph(nn.Module):
@@ -100,6 +114,9 @@ SIGNATURES: Mapping[str, Signature] = {
         {"frame": 3, "estimate": 3, "memory": STATE, "motion": 2},
         ("background", "streaks", "degradation", "detail", "memory_next"),
     ),
+    "j4rnet-fast": Signature(
+        {"frame": 3, "memory": j4rnet_fast.STATE, "motion": 2}, ("background", "memory_next"), even=True
+    ),
     "prenet": STAGE,
 }
 
@@ -107,6 +124,7 @@ NETWORKS: Mapping[str, type[Network]] = {
     "sapnet": SAPNet,
     "sapnet-fast": SAPNetFast,
     "j4rnet": J4RNet,
+    "j4rnet-fast": J4RNetFast,
     "prenet": PReNet,
 }
 
@@ -138,6 +156,8 @@ def graph_of(network: nn.Module) -> tuple[str, nn.Module]:
         return "sapnet-fast", network
     if isinstance(network, PReNet):
         return "prenet", StageGraph(network.stage)
+    if isinstance(network, J4RNetFast):
+        return "j4rnet-fast", FastFrameGraph(network.step)
     if isinstance(network, J4RNet):
         return "j4rnet", J4RNetGraph(network.step)
     raise WeightsError(f"{type(network).__name__} has no step graph")

@@ -18,7 +18,9 @@ from unrain.data.batches import Batches
 from unrain.errors import RecipeError
 from unrain.networks.graphs import build, load_weights, read_network
 from unrain.networks.j4rnet import J4RNet
+from unrain.networks.j4rnet_fast import J4RNetFast
 from unrain.networks.sapnet import SAPNet
+from unrain.networks.sapnet_fast import SAPNetFast
 from unrain.training import checkpoint
 from unrain.training.features import Backbone
 from unrain.training.log import Log, Progress
@@ -224,12 +226,14 @@ class Record:
 
 
 def begin_from(network: nn.Module, start: Path) -> None:
-    """Load the weights of a step graph; those of SAPNet also into the front of a J4R-Net, which its own has not."""
+    """Load the weights of a step graph; those of one for pictures also into a network for videos."""
     known = read_network(start)
     if isinstance(network, J4RNet) and isinstance(known, SAPNet) and network.front is not None:
         network.front.load_state_dict(known.stage.state_dict())
     elif isinstance(network, J4RNet) and isinstance(known, J4RNet) and known.front is None:
         load_weights(network.step, known.step.state_dict())
+    elif isinstance(network, J4RNetFast) and isinstance(known, SAPNetFast):
+        network.step.begin_from(known)
     elif isinstance(known, type(network)):
         load_weights(network, known.state_dict())
     else:

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from unrain.data.batches import Batch
 from unrain.errors import RecipeError
-from unrain.networks.fast import SAPNetFast
 from unrain.networks.j4rnet import J4RNet
+from unrain.networks.j4rnet_fast import J4RNetFast
 from unrain.networks.progressive import ProgressiveNetwork
+from unrain.networks.sapnet_fast import SAPNetFast
 from unrain.training.features import Backbone, Segmenter
 from unrain.training.losses.charbonnier import charbonnier
 from unrain.training.losses.contrastive import contrastive_loss
@@ -115,6 +116,14 @@ def picture_objective(network: nn.Module, batch: Batch, stages: int, loss: Pictu
     return total
 
 
+def clip_objective(network: nn.Module, batch: Batch, frames: int, loss: PictureLoss) -> Tensor:
+    """The picture loss of a network that cleans frames in order, averaged over the frames."""
+    assert isinstance(network, J4RNetFast)
+    outputs = network(batch.rainy, motion=batch.motion)
+    losses = [loss(out.background, batch.background[:, time], batch.rainy[:, time]) for time, out in enumerate(outputs)]
+    return torch.stack(losses).mean()
+
+
 def j4rnet_single_objective(network: nn.Module, batch: Batch, frames: int, loss: PictureLoss) -> Tensor:
     """The single-frame path: the background, and the streaks with the weight λ_r of the paper."""
     assert isinstance(network, J4RNet)
@@ -143,6 +152,7 @@ def j4rnet_objective(network: nn.Module, batch: Batch, frames: int, loss: Pictur
 OBJECTIVES: dict[str, Objective] = {
     "sapnet": sapnet_objective,
     "picture": picture_objective,
+    "clip": clip_objective,
     "j4rnet-single": j4rnet_single_objective,
     "j4rnet": j4rnet_objective,
 }

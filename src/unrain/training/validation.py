@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from unrain.data.photos import clips, pictures, read_pixels
 from unrain.errors import MediaError
 from unrain.inference.motion import motion
-from unrain.networks.fast import SAPNetFast
 from unrain.networks.j4rnet import J4RNet
+from unrain.networks.j4rnet_fast import J4RNetFast
 from unrain.networks.sapnet import SAPNet
+from unrain.networks.sapnet_fast import SAPNetFast
 from unrain.rain.render import render
 from unrain.training.losses.ssim import ssim
 from unrain.training.recipe import Recipe
@@ -48,7 +49,7 @@ class Validation:
 
     def __init__(self, folder: Path, recipe: Recipe, device: torch.device) -> None:
         self._stages = recipe.phases[-1].stages
-        video = recipe.network == "j4rnet"
+        video = recipe.network.startswith("j4rnet")
         clean = film_pieces(folder, FRAMES, FRAME_SIZE) if video else photo_pieces(folder, PHOTOS, PHOTO_SIZE)
         self._clean = clean.to(device)
         kinds = KINDS if recipe.mixture.rain == "mixed" else ("dry", recipe.mixture.rain)
@@ -76,7 +77,7 @@ class Validation:
         if isinstance(network, SAPNetFast):
             picture: Tensor = network(clip.flatten(0, 1))
             return picture.view_as(clip)
-        assert isinstance(network, J4RNet)
+        assert isinstance(network, J4RNet | J4RNetFast)
         return torch.stack(
             [out.background for out in network(clip, motion=self._motion[kind][number : number + 1])], dim=1
         )

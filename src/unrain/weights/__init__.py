@@ -76,8 +76,8 @@ class Entry:
 
 
 def has_layers(quality: str) -> bool:
-    """Whether videos have layers in this quality: a model that looks at each frame alone knows none."""
-    return find(QUALITIES[quality][1]).kind == "video"
+    """Whether videos have layers in this quality: J4R-Net alone knows any."""
+    return find(QUALITIES[quality][1]).network == "j4rnet"
 
 
 def file_hash(path: Path) -> str:

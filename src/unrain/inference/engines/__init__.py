@@ -33,8 +33,8 @@ class Engine(Protocol):
     """What `--engine` calls it."""
     device: str
     """The processor that it runs on, for people to read."""
-    inputs: Sequence[str]
-    """Names of what a step takes."""
+    inputs: Mapping[str, int]
+    """Names of what a step takes, and their channels."""
 
     def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
         """Make the steps that it was created for: arrays by input name to new arrays by output name.
@@ -96,11 +96,16 @@ def needed(outputs: Sequence[str], of: Sequence[str], steps: int) -> list[str]:
     return [*outputs, *state]
 
 
-def with_state(inputs: Mapping[str, NDArray[np.float32]], channels: Mapping[str, int]) -> Arrays:
-    """With zeros for the state that was left out; `channels` are those of all inputs that are pictures."""
+def state_of(inputs: Mapping[str, int], outputs: Sequence[str]) -> dict[str, int]:
+    """Of a step graph's inputs, with their channels, those that it makes anew for the next step."""
+    return {name: channels for name, channels in inputs.items() if f"{name}{NEXT}" in outputs}
+
+
+def with_state(inputs: Mapping[str, NDArray[np.float32]], state: Mapping[str, int]) -> Arrays:
+    """With zeros for what was left out of the state, see `state_of`."""
     height, width = next(iter(inputs.values())).shape[2:]
     # zeros that are only read take no memory
-    left = {name: np.zeros((1, count, height, width), np.float32) for name, count in channels.items()}
+    left = {name: np.zeros((1, count, height, width), np.float32) for name, count in state.items()}
     return left | dict(inputs)
 
 

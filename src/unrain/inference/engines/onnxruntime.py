@@ -11,7 +11,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from unrain.errors import EngineError
-from unrain.inference.engines import Arrays, needed, step_by_step, with_state
+from unrain.inference.engines import Arrays, needed, state_of, step_by_step, with_state
 
 
 class OnnxRuntimeEngine:
@@ -21,17 +21,17 @@ class OnnxRuntimeEngine:
 
     def __init__(self, session: ort.InferenceSession, outputs: Sequence[str], steps: int) -> None:
         self._session, self._steps = session, steps
-        self._outputs = needed(outputs, [port.name for port in session.get_outputs()], steps)
-        ports = session.get_inputs()
-        self.inputs: Sequence[str] = [port.name for port in ports]
-        self._channels = {port.name: port.shape[1] for port in ports if port.shape[2:] != [1, 1]}
+        known = [port.name for port in session.get_outputs()]
+        self._outputs = needed(outputs, known, steps)
+        self.inputs: Mapping[str, int] = {port.name: port.shape[1] for port in session.get_inputs()}
+        self._state = state_of(self.inputs, known)
         self._options = ort.RunOptions()
         self._options.only_execute_path_to_fetches = True
         self.device = platform.processor() or platform.machine()
 
     def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
         """See `Engine.run`."""
-        return step_by_step(self._step, with_state(inputs, self._channels), self._steps)
+        return step_by_step(self._step, with_state(inputs, self._state), self._steps)
 
     def _step(self, inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
         values = self._session.run(self._outputs, dict(inputs), self._options)

@@ -12,7 +12,7 @@ import platformdirs
 from numpy.typing import NDArray
 
 from unrain.errors import EngineError
-from unrain.inference.engines import EACH, NEXT, Arrays, needed
+from unrain.inference.engines import EACH, NEXT, Arrays, needed, state_of
 
 # importing OpenVINO sends a report of its use over the network, unless this package seems to be missing
 cast(dict[str, Any], sys.modules).setdefault("openvino_telemetry", None)
@@ -34,10 +34,15 @@ class OpenVINOEngine:
 
     name = "openvino"
 
-    def __init__(self, step: ov.Model, outputs: Sequence[str], threads: int | None, steps: int) -> None:
+    def __init__(
+        self, step: ov.Model, known: Sequence[str], outputs: Sequence[str], threads: int | None, steps: int
+    ) -> None:
         self._core = ov.Core()
         self._step, self._outputs, self._steps = step, outputs, steps
-        self.inputs: Sequence[str] = [port.get_any_name() for port in step.inputs]
+        self.inputs: Mapping[str, int] = {
+            port.get_any_name(): port.partial_shape[1].get_length() for port in step.inputs
+        }
+        self._state = frozenset(state_of(self.inputs, known))
         self._config: dict[str, object] = {
             "INFERENCE_PRECISION_HINT": "f32",
             "PERFORMANCE_HINT": "LATENCY",
@@ -50,7 +55,7 @@ class OpenVINOEngine:
 
     def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
         """See `Engine.run`."""
-        empty = frozenset(self.inputs) - frozenset(inputs)
+        empty = self._state - frozenset(inputs)
         request = self._compiled(next(iter(inputs.values())).shape[2:], empty)
         results = request.infer(dict(inputs), share_inputs=True)
         return {output.get_any_name(): np.asarray(value) for output, value in results.items()}
@@ -178,4 +183,4 @@ def open_graph(graph: Path, outputs: Sequence[str], threads: int | None, steps: 
         model = ov.Model([port.get_node() for port in wanted], parameters, "step")
     except RuntimeError as error:
         raise EngineError(f"{graph}: OpenVINO cannot read this step graph") from error
-    return OpenVINOEngine(model, outputs, threads, steps)
+    return OpenVINOEngine(model, known, outputs, threads, steps)

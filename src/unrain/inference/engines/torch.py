@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from unrain.errors import EngineError, WeightsError
-from unrain.inference.engines import Arrays, needed, step_by_step, with_state
+from unrain.inference.engines import Arrays, needed, state_of, step_by_step, with_state
 from unrain.networks.graphs import SIGNATURES, Signature, graph_of, read_network
 
 
@@ -28,12 +28,13 @@ class TorchEngine:
             needed(outputs, signature.outputs, steps),
         )
         self._steps = steps
-        self.inputs: Sequence[str] = [*signature.inputs, *signature.numbers]
+        self.inputs: Mapping[str, int] = {**signature.inputs, **signature.numbers}
+        self._state = state_of(signature.inputs, signature.outputs)
         self.device = torch.cuda.get_device_name() if self._place.type == "cuda" else platform.machine()
 
     def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
         """See `Engine.run`."""
-        return step_by_step(self._step, with_state(inputs, self._signature.inputs), self._steps)
+        return step_by_step(self._step, with_state(inputs, self._state), self._steps)
 
     def _step(self, inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
         with torch.inference_mode():
