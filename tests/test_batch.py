@@ -67,6 +67,31 @@ def test_what_is_done_is_not_done_again(folder: Path, tmp_path: Path) -> None:
     assert (tmp_path / "out" / "sub" / "c.png").read_bytes() == b"SUB/C.PNG"
 
 
+def test_in_place_what_was_written_just_before_a_kill_is_not_done_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = os.replace
+
+    class Killed(BaseException):
+        pass
+
+    def replaced(*paths: Path) -> None:
+        replace(*paths)
+        raise Killed
+
+    work, jobs = Copying(), plan([folder], None, overwrite=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", replaced)
+        with pytest.raises(Killed):
+            batch.run(jobs, work, settings={})
+    written = [job.source for job in jobs if job.source.read_bytes().isupper()]
+    work.done = []
+    outcomes = batch.run(jobs, work, settings={})
+    assert written
+    assert [outcome.job.source for outcome in outcomes if outcome.skipped] == written
+    assert len(work.done) == len(jobs) - len(written)
+
+
 def test_other_settings_do_it_again(folder: Path, tmp_path: Path) -> None:
     work = Copying()
     work.run(folder, tmp_path / "out", settings=1)
@@ -219,7 +244,7 @@ def test_what_another_process_does_meanwhile_is_waited_for_and_not_done_again(fo
             claimed.set()
             time.sleep(0.3)
             put(job.target, b"by the other")
-            other.record(job, look(job.source))
+            other.record(job, look(job.source), job.target)
 
     claimed = threading.Event()
     thread = threading.Thread(target=finish_later)

@@ -10,7 +10,7 @@ from media_samples import clip, picture
 from PIL import Image
 
 from unrain.errors import MediaError
-from unrain.media.files import Job, Kind, kind_of, plan
+from unrain.media.files import VIEWS, Job, Kind, kind_of, plan, view_of
 from unrain.media.writing import atomic_output
 
 
@@ -191,6 +191,16 @@ def test_an_input_is_never_overwritten(tmp_path: Path) -> None:
     ):
         with pytest.raises(MediaError, match="would overwrite an input"):
             plan(inputs, output)
+
+
+def test_views_of_a_file_are_no_inputs_but_what_is_only_named_like_one_is(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    inputs = [folder / name for name in ("a.jpg", "b.mp4", "c.png.streaks.png", "d.streaks.png")]
+    views = [view_of(inputs[0], "streaks", ".png"), *(view_of(inputs[1], v, ".mp4") for v in VIEWS)]
+    for path in (*inputs, *views):
+        path.touch()
+    assert [job.source for job in plan([folder], None, overwrite=True)] == inputs
 
 
 def test_one_that_would_overwrite_an_input_does_not_stop_the_others(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from unrain.inference.views import VideoCleaner, preview_of, write_preview
 from unrain.media import animations, batch, images, sequences
 from unrain.media.animations import Frame
 from unrain.media.batch import Listener, Outcome
-from unrain.media.files import Job, Kind, kind_of, plan, suffix_for
+from unrain.media.files import Job, Kind, kind_of, plan, suffix_for, view_of
 from unrain.media.remote import Staging, is_remote
 from unrain.media.writing import atomic_output
 
@@ -135,7 +135,7 @@ class Cleaner:
 
 
 def _write_beside(job: Job, what: str, picture: images.Picture) -> None:
-    with atomic_output(job.target.with_name(f"{job.target.name}.{what}.png")) as part:
+    with atomic_output(view_of(job.target, what, ".png")) as part:
         images.write_picture(part, picture)
 
 

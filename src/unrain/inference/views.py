@@ -20,7 +20,7 @@ from unrain.inference.model import ImageModel, Layers, VideoModel
 from unrain.inference.options import Options
 from unrain.media import images, sequences, videos
 from unrain.media.batch import Listener
-from unrain.media.files import Job, Kind
+from unrain.media.files import Job, Kind, view_of
 from unrain.media.videos import Keeping
 from unrain.media.videos.segments import LENGTH, fingerprint
 from unrain.media.writing import atomic_output
@@ -97,7 +97,7 @@ class VideoCleaner:
         if self._options.layers and not weights.has_layers(self._options.quality):
             raise MediaError(f"{target}: the fast quality knows no layers of videos; choose another one, or no layers")
         names += LAYERS if self._options.layers else []
-        return [target.with_name(f"{target.name}.{name}{target.suffix}") for name in names]
+        return [view_of(target, name, target.suffix) for name in names]
 
     def _frames(self, frames: Iterator[Pixels]) -> Iterator[Pixels]:
         for _, clean, _ in self.results(frames):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -176,16 +177,22 @@ class _Batch:
             if manifest.is_done(job):
                 return Outcome(job, 0.0, skipped=True)
             before = look(job.source)
-            frames = yield from self._written(job)
-            manifest.record(job, before)
+            in_place = job.source == job.target
+            # what is killed just after a file was put in its own place must not be cleaned once more
+            ready = partial(manifest.record, job, before) if in_place else None
+            frames = yield from self._written(job, ready)
+            if not in_place:
+                manifest.record(job, before, job.target)
         return Outcome(job, time.perf_counter() - start, frames)
 
-    def _written(self, job: Job) -> Generator[None, None, int]:
+    def _written(self, job: Job, ready: Callable[[Path], None] | None = None) -> Generator[None, None, int]:
         # the pictures of a sequence are many files, which sequences.py writes whole or not at all
         target = nullcontext(job.target) if is_sequence(job.target) else atomic_output(job.target)
         with target as part:
             frames = self._work(job, part, self.listener)
             yield
+            if ready is not None:
+                ready(part)
         if self._delivered is not None:
             self._delivered(job)
         return frames

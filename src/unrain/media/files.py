@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import count
@@ -21,6 +21,8 @@ from unrain.media.manifest import FOLDER, made_of_others
 _WRITTEN_AS = {".avi": ".mkv", ".3gp": ".mp4", ".mts": ".ts", ".m2ts": ".ts", **images.READ_ONLY_SUFFIXES}
 _CONTAINERS = {"mov": ".mp4", "matroska": ".mkv", "avi": ".mkv", "mpegts": ".ts"}
 _MEDIA_SUFFIXES = {*images.SUFFIXES, *videos.SUFFIXES, *_WRITTEN_AS}
+VIEWS = ("streaks", "degradation", "side_by_side")
+"""What else may be written of a file, beside its result."""
 
 
 class Kind(StrEnum):
@@ -157,13 +159,24 @@ def _relative_targets(inputs: Sequence[Path], output: Path) -> Iterator[tuple[Pa
 
 
 def _walk(folder: Path, output: Path) -> Iterator[Path]:
-    """Media files below `folder`, sorted; results of an earlier run must not become inputs."""
+    """Media files below `folder`, sorted; results of an earlier run, and views of them, must not become inputs."""
     found = []
-    for root, folders, names in os.walk(folder, followlinks=False):
+    for root, folders, files in os.walk(folder, followlinks=False):
+        names = set(files)
         folders[:] = [name for name in folders if not name.startswith(".") and _real(Path(root, name)) != _real(output)]
-        visible = (Path(root, name) for name in names if not name.startswith("."))
+        visible = (Path(root, name) for name in names if not (name.startswith(".") or _is_view(name, names)))
         found += [path for path in visible if path.suffix.lower() in _MEDIA_SUFFIXES]
     yield from sorted(found, key=lambda path: path.parts)
+
+
+def view_of(target: Path, what: str, suffix: str) -> Path:
+    """Where one of the `VIEWS` of a result is written."""
+    return target.with_name(f"{target.name}.{what}{suffix}")
+
+
+def _is_view(name: str, others: Container[str]) -> bool:
+    whole, what = os.path.splitext(os.path.splitext(name)[0])
+    return what[1:] in VIEWS and whole in others
 
 
 def _as_written(path: Path, source: Path) -> Path:

@@ -94,9 +94,9 @@ class Manifest:
                 path.unlink()
             lock.release()
 
-    def record(self, job: Job, before: Seen) -> None:
-        """Add a line for a target that is complete; `before` is the source as it was read."""
-        entry = _Entry(self._settings, self._source(job), before, look(job.target))
+    def record(self, job: Job, before: Seen, result: Path) -> None:
+        """Add a line for a target; `before` is the source as it was read, `result` the file that is or becomes it."""
+        entry = _Entry(self._settings, self._source(job), before, look(result))
         name = self._name(job)
         with self._guard, writing(self._folder / FILE):
             known = any(each.settings == self._settings for each in self._entries.values())
