@@ -96,7 +96,7 @@ def test_pictures_of_any_size_are_judged(size: tuple[int, int]) -> None:
 
 
 def test_a_watch_waits_until_the_last_few_frames_were_dry() -> None:
-    watch = Watch()
+    watch = Watch(5)
     assert [watch.is_dry(taken) for taken in [0, 2 * LEAST, *[0] * 5]] == [True, *[False] * 5, True]
 
 

@@ -100,7 +100,7 @@ class ImageModel:
 
     def stream(self, pictures: Iterable[AnyPicture], *, layers: bool = False) -> Iterator[Any]:
         """Clean the frames of a video one by one; see `VideoModel.stream`. It remembers of them if they were dry."""
-        watch = Watch()
+        watch = Watch(frames.LEAD + 1)
         for picture in pictures:
             rainy, wrap = unwrap(picture)
             clean = self._cleaned(rainy)
@@ -176,11 +176,11 @@ def _run(
             waiting.append((pixels, wrap))
             yield pixels
 
-    watch = Watch()
+    watch = Watch(frames.LEAD + 1)
     for result in frames.run_frames(cleaner, unwrapped()):
         rainy, wrap = waiting.popleft()
         clean = as_type(result.background, rainy.dtype)
-        if watch.is_dry(light_taken(rainy, clean)):
+        if watch.is_dry(light_taken(rainy, clean), result.fresh):
             np.copyto(clean, rainy)
             result = _nothing(result)
         yield wrap, clean, rainy, result
@@ -188,8 +188,9 @@ def _run(
 
 def _nothing(result: recurrence.CleanFrame) -> recurrence.CleanFrame:
     """Of a dry frame: no streaks, and nothing that rain hides."""
-    layers = (None if layer is None else np.zeros_like(layer) for layer in result[1:])
-    return recurrence.CleanFrame(result.background, *layers)
+    layers = (result.streaks, result.degradation)
+    streaks, degradation = (None if layer is None else np.zeros_like(layer) for layer in layers)
+    return recurrence.CleanFrame(result.background, streaks, degradation)
 
 
 @overload

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from unrain import weights
 from unrain.inference import engines, tiles
 from unrain.inference.choice import Choice, allows, choose, open_as
+from unrain.inference.dryness import fresh_light, light_map
 from unrain.inference.engines import Arrays, Engine
 from unrain.inference.layout import AnyPixels, Pixels, as_float, to_even, to_pixels, to_planes
 from unrain.inference.motion import motion
@@ -39,12 +40,19 @@ Plane = NDArray[np.float32]
 class CleanFrame(NamedTuple):
     """One frame's result, `(H, W, 3)` in [0, 1] but not clipped; the layers are None if the engine leaves them out.
 
-    degradation is the map α, `(H, W, 1)`.
+    degradation is the map α, `(H, W, 1)`. fresh: see `fresh_light`; None if nothing was cleaned before.
     """
 
     background: Pixels
     streaks: Pixels | None
     degradation: Pixels | None
+    fresh: float | None = None
+
+    def cut(self, size: tuple[int, int]) -> CleanFrame:
+        """What lies within a height and a width."""
+        part = slice(size[0]), slice(size[1])
+        streaks, degradation = (None if layer is None else layer[part] for layer in (self.streaks, self.degradation))
+        return CleanFrame(self.background[part], streaks, degradation, self.fresh)
 
 
 class Seen:
@@ -74,10 +82,14 @@ class Seen:
 
 
 class Past(NamedTuple):
-    """The frame before as it came in, and the memory `(1, C, H, W)` that it left, in single or half precision."""
+    """The frame before as it came in, and the memory `(1, C, H, W)` that it left, in single or half precision.
+
+    taken: the light that was taken from it, see `light_map`; None if it was not cleaned.
+    """
 
     frame: Seen
     memory: NDArray[np.floating]
+    taken: Plane | None = None
 
 
 @dataclass
@@ -116,8 +128,12 @@ class FrameCleaner:
         size = self._tile(height, width)
         if size == (height, width):
             results = self._step(frame.floats, frame.estimate, np.asarray(past.memory, np.float32), moved)
-            return _result(results, frame.size), Past(frame, results["memory_next"])
-        return self._in_tiles(frame, past, moved, size)
+            result, memory = _result(results), results["memory_next"]
+        else:
+            result, memory = self._in_tiles(frame, past, moved, size)
+        taken = light_map(frame.floats, result.background)
+        fresh = None if past.taken is None else fresh_light(taken, past.taken, moved)
+        return result.cut(frame.size)._replace(fresh=fresh), Past(frame, memory, taken)
 
     def _tile(self, height: int, width: int) -> tuple[int, int]:
         """The size of tiles for frames of this size, which stays, however much memory others take meanwhile."""
@@ -126,7 +142,9 @@ class FrameCleaner:
             self._sizes[height, width] = tiles.fit(height, width, pixels, LEAST)
         return self._sizes[height, width]
 
-    def _in_tiles(self, frame: Seen, past: Past, moved: Plane, size: tuple[int, int]) -> tuple[CleanFrame, Past]:
+    def _in_tiles(
+        self, frame: Seen, past: Past, moved: Plane, size: tuple[int, int]
+    ) -> tuple[CleanFrame, NDArray[np.floating]]:
         height, width = frame.pixels.shape[:2]
         whole: dict[str, NDArray[np.floating]] = {}
         for tile in tiles.cut(height, width, size):
@@ -139,7 +157,7 @@ class FrameCleaner:
                 whole[name][:, :, *tile.kept] = value[:, :, *tile.inner]
         memory_next = whole.pop("memory_next")
         layers = {name: np.asarray(value, np.float32) for name, value in whole.items()}
-        return _result(layers, frame.size), Past(frame, memory_next)
+        return _result(layers), memory_next
 
     def _step(self, frame: Pixels, estimate: Pixels, memory: Plane, moved: Plane) -> Arrays:
         given = {"frame": to_planes(frame), "memory": memory, "motion": moved[None]}
@@ -160,8 +178,8 @@ def _laid(memory: NDArray[np.floating], moved: Plane, seen: tiles.Region) -> tup
     return there, np.ascontiguousarray(motion_there - way[:, None, None].astype(np.float32))
 
 
-def _result(results: Arrays, size: tuple[int, int]) -> CleanFrame:
-    found = {name: to_pixels(planes[:, :, : size[0], : size[1]]) for name, planes in results.items() if name in SHOWN}
+def _result(results: Arrays) -> CleanFrame:
+    found = {name: to_pixels(planes) for name, planes in results.items() if name in SHOWN}
     return CleanFrame(found["background"], found.get("streaks"), found.get("degradation"))
 
 
