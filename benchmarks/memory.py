@@ -2,9 +2,8 @@
 
     python benchmarks/memory.py
 
-Each measurement is a process of its own: two sizes, and the slope of the peak between them. A video model is measured
-without the image model that helps it. The catalog's `memory` has
-these figures, rounded up.
+Each measurement is a process of its own: two sizes, and the slope of the peak between them. The catalog's
+`memory` has these figures, rounded up.
 """
 
 from __future__ import annotations
@@ -28,7 +27,6 @@ if unrain.weights.find(name).kind == "image":
     unrain.load(name, engine=engine, precision=precision, memory=1e12)(picture)
 else:
     cleaner = recurrence.opened(unrain.weights.find(name), engine, None, precision, 1e12)
-    cleaner.front = lambda frame: frame
     list(frames.run_frames(cleaner, [picture]))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, time.perf_counter() - start)
 """

@@ -46,7 +46,7 @@ def main(data: Path, graphs: list[Path]) -> None:
 def entry_of(graph: Path) -> weights.Entry:
     """A step graph outside of the catalog, with the memory and stages of the shipped one of its kind."""
     name, _ = graph_of(read_network(graph))
-    like = weights.find(name)
+    like = weights.of_network(name)
     return replace(like, name=graph.name, file=str(graph.absolute()), sha256=weights.file_hash(graph), int8=None)
 
 

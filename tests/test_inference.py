@@ -23,8 +23,7 @@ from unrain.inference.layout import to_planes
 from unrain.inference.motion import motion
 from unrain.media.memory import check_memory
 from unrain.networks.graphs import read_network
-from unrain.networks.j4rnet import J4RNet
-from unrain.networks.j4rnet_fast import J4RNetFast
+from unrain.networks.j4rnet_half import J4RNetHalf
 from unrain.networks.sapnet import SAPNet
 from unrain.rain.render import fall
 
@@ -65,41 +64,24 @@ def test_engine_runs_stages_as_the_network_does(photo: Pixels, engine: str, crop
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_engine_runs_frames_with_memory_as_the_network_does(clip: list[Pixels], engine: str) -> None:
-    entry = weights.find("j4rnet")
-    network, front = read_network(entry.graph()), read_network(weights.find("sapnet").graph())
-    assert isinstance(network, J4RNet)
-    assert isinstance(front, SAPNet)
-    network.front, network.stages = front.stage, 3
-    with torch.inference_mode():
-        moved = [torch.zeros(1, 2, *clip[0].shape[:2])]
-        moved += [torch.from_numpy(motion(*pair))[None] for pair in pairwise(clip)]
-        pictures = torch.stack([to_tensor(frame) for frame in clip], dim=1)
-        expected = network.eval()(pictures, motion=torch.stack(moved, dim=1))
-    cleaner = recurrence.opened(entry, engine, precision="fp32", layers=True)
-    results = list(run_frames(cleaner, clip, warm_up=0))
-    for result, truth in zip(results, expected, strict=True):
-        assert result.streaks is not None
-        assert result.degradation is not None
-        np.testing.assert_allclose(result.background, to_pixels(truth.background), atol=1e-4)
-        np.testing.assert_allclose(result.streaks, to_pixels(truth.streaks), atol=1e-4)
-        np.testing.assert_allclose(result.degradation, to_pixels(truth.degradation), atol=1e-4)
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-def test_engine_runs_frames_of_the_fast_network_as_it_does_itself(clip: list[Pixels], engine: str) -> None:
+@pytest.mark.parametrize("name", ["j4rnet", "j4rnet-fast"])
+def test_engine_runs_frames_with_memory_as_the_network_does(clip: list[Pixels], name: str, engine: str) -> None:
     """Also those of odd sizes, whose last rows and columns are there twice."""
-    network = read_network(weights.find("j4rnet-fast").graph())
-    assert isinstance(network, J4RNetFast)
+    network = read_network(weights.find(name).graph())
+    assert isinstance(network, J4RNetHalf)
     odd = [frame[:47, :63] for frame in clip]
     even = [np.pad(frame, ((0, 1), (0, 1), (0, 0)), mode="edge") for frame in odd]
     with torch.inference_mode():
         moved = [torch.zeros(1, 2, 48, 64), *(torch.from_numpy(motion(*pair))[None] for pair in pairwise(even))]
         pictures = torch.stack([to_tensor(frame) for frame in even], dim=1)
         expected = network.eval()(pictures, motion=torch.stack(moved, dim=1))
-    results = list(run_frames(recurrence.opened(weights.find("j4rnet-fast"), engine, precision="fp32"), odd, warm_up=0))
-    for result, truth in zip(results, expected, strict=True):
+    cleaner = recurrence.opened(weights.find(name), engine, precision="fp32", layers=True)
+    for result, truth in zip(run_frames(cleaner, odd, warm_up=0), expected, strict=True):
+        assert result.streaks is not None
+        assert result.degradation is not None
         np.testing.assert_allclose(result.background, to_pixels(truth.background)[:47, :63], atol=1e-3)
+        np.testing.assert_allclose(result.streaks, to_pixels(truth.streaks)[:47, :63], atol=1e-3)
+        np.testing.assert_allclose(result.degradation, to_pixels(truth.degradation)[:47, :63], atol=1e-3)
 
 
 def test_streaming_frame_by_frame_equals_the_clip_at_once(clip: list[Pixels]) -> None:
@@ -178,10 +160,15 @@ def test_a_frozen_frame_gets_the_same_result_and_changes_nothing_after(clip: lis
 
 
 def test_a_broken_frame_does_not_poison_those_after_it(clip: list[Pixels]) -> None:
-    noise = np.random.default_rng(0).random(clip[0].shape, dtype=np.float32)
-    whole, broken = backgrounds(clip[:5]), backgrounds([*clip[:2], noise, *clip[3:5]])
-    assert psnr(broken[3], whole[3]) > 40
-    assert psnr(broken[4], whole[4]) > 40
+    """They are what they would be if the clip began with them."""
+    film = torch.from_numpy(np.stack(clip)).permute(0, 3, 1, 2)[None]
+    rain = fall(1, 48, 64, "rain100l", torch.Generator().manual_seed(0))
+    wet = [to_pixels(frame[None]) for frame in rain.on(film).rainy[0]]
+    noise = np.random.default_rng(0).random(wet[0].shape, dtype=np.float32)
+    runner = recurrence.opened(weights.find("j4rnet"), "onnxruntime", 1)
+    broken, fresh = (list(run_frames(runner, film)) for film in ([*wet[:2], noise, *wet[3:]], wet[3:]))
+    for result, alone, truth in zip(broken[3:], fresh, clip[3:], strict=True):
+        assert psnr(result.background, truth) > psnr(alone.background, truth) - 0.5
 
 
 def read_clip(folder: Path, count: int | None = None, smaller: int = 4) -> list[Pixels]:
@@ -226,14 +213,6 @@ def test_flat_frames_give_numbers_near_what_they_were(level: float, precision: s
 @pytest.mark.parametrize("length", [1, 2])
 def test_shortest_videos_are_cleaned(clip: list[Pixels], length: int, name: str) -> None:
     assert len(list(unrain.load(name).stream(clip[:length]))) == length
-
-
-def test_what_the_fast_video_model_takes_away_is_its_streaks(clip: list[Pixels]) -> None:
-    video = unrain.load("j4rnet-fast")
-    assert isinstance(video, unrain.VideoModel)
-    for rainy, (clean, layers) in zip(clip, video.stream(clip, layers=True), strict=True):
-        np.testing.assert_allclose(clean + layers.streaks, rainy, atol=1e-6)
-        assert layers.degradation is None
 
 
 def test_frames_of_different_sizes_are_refused(clip: list[Pixels]) -> None:

@@ -13,8 +13,7 @@ import torch
 from unrain.errors import WeightsError
 from unrain.networks.graphs import build, load_weights
 from unrain.networks.j4rnet import J4RNet, J4RNetStep, align
-from unrain.networks.j4rnet_fast import J4RNetFast
-from unrain.networks.progressive import clean
+from unrain.networks.j4rnet_half import J4RNetHalf
 from unrain.networks.sapnet import SAPNet, from_published
 from unrain.networks.sapnet_fast import SAPNetFast
 
@@ -127,12 +126,12 @@ def test_j4rnet_gives_all_layers_of_every_frame() -> None:
     for out in outputs:
         assert out.background.shape == out.streaks.shape == out.detail.shape == (1, 3, 16, 20)
         assert out.degradation.shape == (1, 1, 16, 20)
-        assert out.memory.shape == (1, 67, 16, 20)
+        assert out.memory.shape == (1, 64, 16, 20)
         assert ((out.degradation >= 0) & (out.degradation <= 1)).all()
 
 
-@pytest.mark.parametrize("kind", [J4RNet, J4RNetFast])
-def test_clip_in_two_parts_with_memory_is_the_clip_in_one(kind: type[J4RNet | J4RNetFast]) -> None:
+@pytest.mark.parametrize("kind", [J4RNet, J4RNetHalf])
+def test_clip_in_two_parts_with_memory_is_the_clip_in_one(kind: type[J4RNet | J4RNetHalf]) -> None:
     torch.manual_seed(0)
     network, clip = kind().eval(), torch.rand(1, 4, 3, 16, 20)
     with torch.inference_mode():
@@ -143,29 +142,29 @@ def test_clip_in_two_parts_with_memory_is_the_clip_in_one(kind: type[J4RNet | J4
         assert torch.equal(a.background, b.background)
 
 
-def test_j4rnet_over_sapnet_begins_with_what_sapnet_gives() -> None:
+def test_half_resolution_begins_with_what_the_fast_image_network_gives() -> None:
     torch.manual_seed(0)
-    network, clip = J4RNet(stages=2).eval(), torch.rand(1, 2, 3, 16, 20)
-    assert network.front is not None
-    with torch.inference_mode():
-        outputs = network(clip)
-        alone = [clean(network.front, frame, stages=2)[-1] for frame in clip.unbind(dim=1)]
-    # Of the background before, which is black at first, it takes one part in 21.
-    part = 1 / (1 + math.exp(3))
-    torch.testing.assert_close(outputs[0].background, (1 - part) * alone[0])
-    torch.testing.assert_close(outputs[1].background, (1 - part) * alone[1] + part * outputs[0].background)
-
-
-def test_fast_video_network_begins_with_what_the_fast_image_network_gives() -> None:
-    torch.manual_seed(0)
-    picture, network, clip = SAPNetFast().eval(), J4RNetFast().eval(), torch.rand(1, 2, 3, 16, 20)
+    picture, network, clip = SAPNetFast().eval(), J4RNetHalf().eval(), torch.rand(1, 2, 3, 16, 20)
     network.step.begin_from(picture)
     with torch.inference_mode():
         outputs = network(clip)
         alone = [picture(frame) for frame in clip.unbind(dim=1)]
+    # Of the background before, which is black at first, it takes one part in 21.
     part = 1 / (1 + math.exp(3))
     for time, past in enumerate((torch.zeros_like(clip[:, 0]), outputs[0].background)):
         torch.testing.assert_close(outputs[time].background, alone[time] + part * (past - clip[:, time]))
+
+
+def test_a_wider_and_longer_trunk_begins_with_what_a_smaller_one_gives() -> None:
+    torch.manual_seed(0)
+    small, large = J4RNetHalf(8, (1, 2)).eval(), J4RNetHalf(12, (1, 2, 4)).eval()
+    large.step.begin_from(small.step)
+    clip, motion = torch.rand(1, 3, 3, 16, 20), torch.randn(1, 3, 2, 16, 20)
+    with torch.inference_mode():
+        for one, other in zip(small(clip, motion=motion), large(clip, motion=motion), strict=True):
+            torch.testing.assert_close(other.background, one.background)
+            torch.testing.assert_close(other.memory, one.memory)
+            torch.testing.assert_close(other.degradation, one.degradation)
 
 
 def test_memory_is_laid_where_the_scene_is_now() -> None:

@@ -218,11 +218,9 @@ def test_fast_video_is_what_the_command_line_writes(page: Any, jpeg: Path, tmp_p
     assert page.locator("#stages").is_disabled()
     page.set_input_files("#files", video)
     page.wait_for_selector("#offer:visible")
-    assert page.locator("#tabs button").all_inner_texts() == ["Side by side", "Slider"]
-    assert page.locator("#offer-layers").is_hidden()
     page.click("#go")
     page.wait_for_selector("#download:visible")
-    assert "sapnet-fast" in page.inner_text("#ran")
+    assert "j4rnet-fast" in page.inner_text("#ran")
     assert downloaded(page, "#download") == ("walk_clean.mp4", cleaned(video, tmp_path / "out.mp4", quality="fast"))
     page.select_option("#quality", "balanced")
     page.wait_for_selector("#again:visible")

@@ -20,7 +20,7 @@ import torch
 
 from unrain.data.batches import Batches, Mixture
 from unrain.errors import RecipeError, WeightsError
-from unrain.networks.graphs import build, exported, read_network
+from unrain.networks.graphs import build, read_network
 from unrain.networks.sapnet import SAPNet
 from unrain.training import checkpoint, loop, recipe, validation
 from unrain.training.export import averaged_network, export, export_checkpoints, mean_network
@@ -29,7 +29,7 @@ from unrain.training.log import Progress
 from unrain.training.loop import Setting
 from unrain.training.objectives import OBJECTIVES, Losses, PictureLoss
 
-IDS = ["sapnet", "j4rnet", "j4rnet-fast", "j4rnet over sapnet"]
+IDS = ["sapnet", "j4rnet", "j4rnet-half"]
 UNRAIN = Path(sys.executable).with_name("unrain")
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
 
@@ -46,8 +46,7 @@ SAPNET = TINY.format(network="sapnet", phases=PHASE.format("sapnet", 2) + PHASE.
 J4RNET = TINY.format(
     network="j4rnet", phases=PHASE.format("j4rnet-single", 1) + PHASE.format("j4rnet", 2) + "frames = 3\n"
 )
-J4RNET_FAST = TINY.format(network="j4rnet-fast", phases=PHASE.format("clip", 2) + "frames = 3\n")
-J4RNET_OVER_SAPNET = J4RNET.replace("[mixture]", "options.stages = 2\n[mixture]")
+J4RNET_HALF = TINY.format(network="j4rnet-half", phases=PHASE.format("clip", 2) + "frames = 3\n")
 
 
 def train_command(recipe: Path, data: Path, run: Path) -> list[str]:
@@ -139,18 +138,18 @@ def test_recipe_that_looks_at_pictures_asks_for_what_it_looks_with(tmp_path: Pat
 
 
 def test_run_begins_from_a_graph_and_leaves_frozen_parts_as_they_are(tmp_path: Path, training_folder: Path) -> None:
-    start = tmp_path / "sapnet.onnx"
-    export(build("sapnet"), start)
-    text = J4RNET_OVER_SAPNET.replace("[mixture]", 'frozen = ["front"]\n[mixture]')
+    start = tmp_path / "sapnet-fast.onnx"
+    export(build("sapnet-fast"), start)
+    text = J4RNET_HALF.replace("[mixture]", 'frozen = ["step.units"]\n[mixture]')
     last = loop.train(write(tmp_path, text), training_folder, tmp_path / "run", Setting(start=(start,)))
     first = read_network(start).state_dict()
     trained = averaged_network(last).state_dict()
-    assert all(torch.equal(trained[f"front.{name.removeprefix('stage.')}"], first[name]) for name in first)
-    assert not torch.equal(trained["step.joint.conv.weight"], torch.zeros(3, 64, 3, 3))
-    with pytest.raises(RecipeError, match="trains a J4RNet; this is a SAPNet"):
+    assert all(torch.equal(trained[f"step.{name}"], first[name]) for name in first if name.startswith("units."))
+    assert not torch.equal(trained["step.enter.weight"][:, :12], first["enter.weight"])
+    with pytest.raises(RecipeError, match="trains a J4RNet; this is a SAPNetFast"):
         loop.train(write(tmp_path, J4RNET), training_folder, tmp_path / "other", Setting(start=(start,)))
-    with pytest.raises(RecipeError, match="no part back"):
-        write(tmp_path, text.replace("front", "back"))
+    with pytest.raises(RecipeError, match=r"no part step\.unit "):
+        write(tmp_path, text.replace("step.units", "step.unit"))
 
 
 def test_bfloat16_trains_to_nearly_the_same_loss(tmp_path: Path, training_folder: Path) -> None:
@@ -268,10 +267,10 @@ def test_batch_beyond_the_memory_is_one_line(tmp_path: Path, training_folder: Pa
 
 
 def test_weights_alone_are_safetensors_that_can_be_read(tmp_path: Path, training_folder: Path) -> None:
-    last = loop.train(write(tmp_path, J4RNET_OVER_SAPNET), training_folder, tmp_path / "run")
+    last = loop.train(write(tmp_path, J4RNET_HALF), training_folder, tmp_path / "run")
     weights = last.with_suffix(".safetensors")
     trained, read = averaged_network(last), read_network(weights)
-    assert read.options == {"stages": 2}
+    assert read.options == {"width": 48, "dilations": [1, 2, 4, 2]}
     assert all(torch.equal(value, read.state_dict()[name]) for name, value in trained.state_dict().items())
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(WeightsError, match="cannot be read as safetensors"):
@@ -308,7 +307,7 @@ def test_log_of_a_run_that_goes_on_has_each_step_once(tmp_path: Path, training_f
     assert all(line["loss"] < 9 for line in read_lines(run / "log.jsonl"))
 
 
-@pytest.mark.parametrize("text", [SAPNET, J4RNET, J4RNET_FAST], ids=IDS[:3])
+@pytest.mark.parametrize("text", [SAPNET, J4RNET, J4RNET_HALF], ids=IDS)
 def test_run_is_measured_on_validation_pictures(tmp_path: Path, training_folder: Path, text: str) -> None:
     from unrain.evaluation import metrics
 
@@ -362,7 +361,7 @@ def test_network_learns_a_batch(training_folder: Path, objective: str) -> None:
     torch.manual_seed(0)
     frames = 3 if objective in ("j4rnet", "clip") else 1
     batch = Batches(training_folder, Mixture("heavy"), 0, torch.device("cpu")).batch(0, 2, frames, 24)
-    network = build({"picture": "sapnet-fast", "clip": "j4rnet-fast"}.get(objective, objective.split("-")[0]))
+    network = build({"picture": "sapnet-fast", "clip": "j4rnet-half"}.get(objective, objective.split("-")[0]))
     optimizer = torch.optim.Adam(network.parameters())
     losses = []
     for _ in range(12):
@@ -401,7 +400,7 @@ def test_learning_rate_runs_down_a_cosine() -> None:
     assert [run.rate(step) for step in (0, 50, 99, 100)] == pytest.approx([1e-3, 5.05e-4, 1.02e-5, 1e-3], rel=0.01)
 
 
-@pytest.mark.parametrize("text", [SAPNET, J4RNET, J4RNET_FAST, J4RNET_OVER_SAPNET], ids=IDS)
+@pytest.mark.parametrize("text", [SAPNET, J4RNET, J4RNET_HALF], ids=IDS)
 def test_exported_graph_is_one_small_file_that_agrees_with_the_checkpoint(
     tmp_path: Path,
     training_folder: Path,
@@ -414,7 +413,7 @@ def test_exported_graph_is_one_small_file_that_agrees_with_the_checkpoint(
     # Weights are rounded to half precision, one part in 2000.
     assert max(float(line.split("at most ")[1].split()[0]) for line in lines[1:]) < 1e-3
     assert str(tmp_path).encode() not in graph.read_bytes()
-    trained, read = exported(averaged_network(last)).state_dict(), read_network(graph).state_dict()
+    trained, read = averaged_network(last).state_dict(), read_network(graph).state_dict()
     assert read.keys() == trained.keys()
     assert all(torch.equal(read[name], value.half().float()) for name, value in trained.items())
 

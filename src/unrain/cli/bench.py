@@ -8,7 +8,7 @@ import typer
 
 
 def bench(
-    model: Annotated[str, typer.Argument(help="A model, but for those that another helps.")] = "sapnet",
+    model: Annotated[str, typer.Argument(help="A model.")] = "sapnet",
     threads: Annotated[int | None, typer.Option(min=1, help="Processor threads.", show_default="all")] = None,
 ) -> None:
     """Measure every engine and precision with one model, and say which one `auto` takes."""
@@ -16,13 +16,10 @@ def bench(
     from rich.table import Table
 
     from unrain import weights
-    from unrain.errors import UnrainError
     from unrain.inference.choice import candidates, choose, measured, open_picture
     from unrain.inference.recurrence import open_frame
 
     entry = weights.find(model)
-    if entry.front is not None:
-        raise UnrainError(f"{model} runs on what is fastest for {entry.front}, which helps it; name that one")
     opener = open_frame if entry.kind == "video" else open_picture
     table = Table("engine", "precision", "megapixels a second", box=None, pad_edge=False)
     for timing in measured(entry, candidates(entry), threads, opener=opener):

@@ -67,7 +67,7 @@ def clean(
     end: Annotated[str | None, typer.Option(help="Where a part ends.")] = None,
     rate: Annotated[str, typer.Option(help="Frames per second of a video made of pictures: 25 or 30000/1001.")] = "25",
     quality: Annotated[
-        str, typer.Option(help="fast (one small network, frame by frame), balanced, or best (float32, photos twice).")
+        str, typer.Option(help="fast (one small network), balanced, or best (float32, photos twice).")
     ] = "balanced",
     engine: Annotated[str, typer.Option(help="auto, openvino, onnxruntime or torch.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, int8 or fp32.")] = "auto",

@@ -31,6 +31,8 @@ PATCH = 160
 PER_PHOTO = 5
 WRONG = 0.1
 """The part of the frames whose motion is misjudged."""
+NOISE = 0.3
+"""The part of the broken frames that is noise."""
 REAL_CLIPS = 0.3
 """The part of the batches of clips that comes from real videos; the others are photos filmed by a moving camera."""
 
@@ -40,13 +42,15 @@ class Mixture:
     """What a batch is made of: the preset of its rain, and the fractions of other material.
 
     pairs: the part of the batch that gets the rain of real pairs, `dry` the part that gets none. mist: whether the mist
-    of physical rain is to be taken away too, or stays in the truth.
+    of physical rain is to be taken away too, or stays in the truth. broken: the part of the clips in which one frame
+    shows something else: another clip, or noise; the truth is then that.
     """
 
     rain: str = "mixed"
     pairs: float = 0.0
     dry: float = 0.0
     mist: bool = True
+    broken: float = 0.0
 
 
 class Batch(NamedTuple):
@@ -108,6 +112,8 @@ class Batches:
             if len(place)
         ]
         whole = RainyFrames(*(torch.cat(layers)[order] for layers in zip(*parts, strict=True)))
+        if self.mixture.broken and frames > 1:
+            _break(whole, self.mixture.broken, random, generator)
         moved = _misjudged(scene.motion, generator)
         return Batch(whole.rainy, whole.background, whole.streaks, whole.degradation, moved)
 
@@ -172,6 +178,23 @@ class Batches:
 
     def _tensor(self, pixels: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device).float() / 255
+
+
+def _break(clips: RainyFrames, part: float, random: np.random.Generator, generator: torch.Generator) -> None:
+    """Let one frame of some clips be that of the next clip, or noise, as where a recording is damaged."""
+    count, frames = clips.rainy.shape[:2]
+    whole = [layer.clone() for layer in clips]
+    for number in np.flatnonzero(random.random(count) < part):
+        time = int(random.integers(1, frames))
+        for layer, others in zip(clips, whole, strict=True):
+            layer[number, time] = others[(number + 1) % count, time]
+        if random.random() < NOISE:
+            clips.rainy[number, time] = torch.rand(
+                clips.rainy.shape[2:], generator=generator, device=clips.rainy.device
+            )
+            clips.background[number, time] = clips.rainy[number, time]
+            clips.streaks[number, time] = 0
+            clips.degradation[number, time] = 0
 
 
 def _misjudged(motion: Tensor, generator: torch.Generator) -> Tensor:

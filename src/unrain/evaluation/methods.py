@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -23,7 +23,6 @@ from unrain.evaluation.suites import Suite
 from unrain.evaluation.suites.copies import Frame, Item, same_key
 from unrain.inference import frames, pictures, recurrence
 from unrain.inference.engines import Engine
-from unrain.inference.layout import Pixels
 from unrain.inference.pictures import PictureCleaner
 from unrain.inference.recurrence import FrameCleaner
 from unrain.media.images import SUFFIXES, read_picture, to_uint8
@@ -242,14 +241,13 @@ def _split_stages(what: str) -> tuple[Path, int | None]:
 def _entry(graph: Path) -> weights.Entry:
     """A step graph outside of the catalog, with the memory and stages of the shipped one of its kind."""
     content = graph.read_bytes()
-    # A graph holds the names of its outputs as plain text; reading them so needs no library.
-    wanted = {"j4rnet": recurrence.LAYERS, "j4rnet-fast": recurrence.BACKGROUND, **pictures.RESULTS}
-    network = next((name for name in wanted if all(output.encode() in content for output in wanted[name])), None)
+    # A graph holds its network's name as plain text, behind its length; reading it so needs no library.
+    names = [*pictures.RESULTS, *recurrence.NETWORKS]
+    network = next((name for name in names if b"network\x12%c%s" % (len(name), name.encode()) in content), None)
     if network is None:
         raise WeightsError(f"{graph}: is not a step graph of unrain; make one with unrain export")
-    like = weights.find(network if network in weights.catalog() else weights.DEFAULT_IMAGE)
     digest = hashlib.sha256(content).hexdigest()
-    file = str(graph.absolute())
+    like, file = weights.of_network(network), str(graph.absolute())
     return replace(like, name=graph.stem, network=network, file=file, sha256=digest, details={}, int8=None)
 
 
@@ -282,7 +280,7 @@ def _checkpoint(label: str, path: Path, count: int | None, threads: int | None) 
         from unrain.inference.engines.torch import TorchEngine
         from unrain.networks.graphs import SIGNATURES, graph_of
         from unrain.networks.j4rnet import J4RNet
-        from unrain.networks.j4rnet_fast import J4RNetFast
+        from unrain.networks.j4rnet_half import J4RNetHalf
     except ImportError:
         raise UnrainError(f"{path}: a checkpoint needs PyTorch; try: pip install 'unrain[train]'") from None
     if threads:
@@ -290,13 +288,13 @@ def _checkpoint(label: str, path: Path, count: int | None, threads: int | None) 
     network, published = _read_checkpoint(path)
     name, graph = graph_of(network)
     signature = SIGNATURES[name]
-    like = weights.find(name if name in weights.catalog() else weights.DEFAULT_IMAGE)
+    like = weights.of_network(name)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     about = {"network": name, "weights": "published" if published else "trained", "file": str(path), "sha256": digest}
-    if isinstance(network, J4RNet | J4RNetFast):
+    if isinstance(network, J4RNet | J4RNetHalf):
         _refuse_stages(label, count)
         step = TorchEngine(graph.eval(), signature, recurrence.BACKGROUND, 1)
-        cleaner = FrameCleaner(step, _front(network), like.bytes_per_pixel("torch", "fp32"), even=signature.even)
+        cleaner = FrameCleaner(step, like.bytes_per_pixel("torch", "fp32"), even=signature.even)
         return VideoMethod(label, cleaner, about)
     picture_cleaner = _picture_cleaner(network)
     return ImageMethod(label, picture_cleaner, count or (PUBLISHED_STAGES if published else like.stages), about)
@@ -312,18 +310,6 @@ def _picture_cleaner(network: Any) -> PictureCleaner:
         return TorchEngine(graph.eval(), SIGNATURES[name], pictures.RESULTS[name], steps)
 
     return PictureCleaner(open_engine, name, weights.find(weights.DEFAULT_IMAGE).bytes_per_pixel("torch", "fp32"))
-
-
-def _front(network: Any) -> Callable[[Pixels], Pixels]:
-    """What helps a network for videos, if anything does."""
-    from unrain.networks.sapnet import SAPNet
-
-    if getattr(network, "front", None) is None:
-        return lambda frame: frame
-    helper = SAPNet()
-    helper.stage = network.front
-    cleaner = _picture_cleaner(helper)
-    return lambda frame: cleaner.estimate(frame, network.stages)
 
 
 def _read_checkpoint(path: Path) -> tuple[Any, bool]:

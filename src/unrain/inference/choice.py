@@ -71,11 +71,6 @@ def candidates(entry: weights.Entry, engine: str = AUTO, precision: str = AUTO) 
     return found
 
 
-def allows(entry: weights.Entry, precision: str) -> bool:
-    """Whether a model may run in 8 bits, if these are asked for or are the fastest."""
-    return entry.int8 is not None and (precision != AUTO or entry.int8.lost <= MOST_LOST)
-
-
 def open_as(entry: weights.Entry, choice: Choice, threads: int | None = None, mirrored: bool = False) -> PictureCleaner:
     """The model on this engine, in this precision."""
     return opened(entry, choice.engine, threads, choice.precision, mirrored)

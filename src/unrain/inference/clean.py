@@ -45,11 +45,9 @@ class Cleaner:
         return ImageModel(options.image_entry, options.engine, options.threads, precision, memory, options.mirrored)
 
     @cached_property
-    def video_model(self) -> VideoModel | ImageModel:
-        """What cleans videos: a model that remembers, or the fast one, frame by frame."""
+    def video_model(self) -> VideoModel:
+        """What cleans videos."""
         options = self._options
-        if options.image_entry == options.video_entry:
-            return self.image_model
         return VideoModel(options.video_entry, options.engine, options.threads, options.taken_precision, options.memory)
 
     @cached_property

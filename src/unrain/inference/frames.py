@@ -46,7 +46,6 @@ def run_frames(cleaner: FrameCleaner, frames: Iterable[AnyPixels], warm_up: int 
             if cuts.starts_scene(frame.floats) or past is None:
                 past = _imagined_past(cleaner, frame, ahead)
             result, past = cleaner.clean(frame, past)
-            frame.forget()
         yield result
 
 

@@ -153,19 +153,18 @@ class VideoModel:
         frames ahead, and nothing is kept of what was yielded.
         """
         if not layers:
-            for wrap, clean, _, _ in _run(pictures, self._cleaner):
+            for wrap, clean, _ in _run(pictures, self._cleaner):
                 yield wrap(clean)
             return
-        for wrap, clean, rainy, result in _run(pictures, self._open(layers=True)):
-            # not every network says what it takes for streaks
-            streaks = as_float(rainy) - as_float(clean) if result.streaks is None else result.streaks
-            yield wrap(clean), Layers(streaks, result.degradation)
+        for wrap, clean, result in _run(pictures, self._open(layers=True)):
+            assert result.streaks is not None
+            yield wrap(clean), Layers(result.streaks, result.degradation)
 
 
 def _run(
     pictures: Iterable[Any], cleaner: recurrence.FrameCleaner
-) -> Iterator[tuple[Callable[[AnyPixels], Any], AnyPixels, AnyPixels, recurrence.CleanFrame]]:
-    """Of each frame, the way back to its type, what it is to be, what it was, and all that was found of it."""
+) -> Iterator[tuple[Callable[[AnyPixels], Any], AnyPixels, recurrence.CleanFrame]]:
+    """Of each frame, the way back to its type, what it is to be, and all that was found of it."""
     waiting: deque[tuple[AnyPixels, Any]] = deque()
 
     def unwrapped() -> Iterator[AnyPixels]:
@@ -183,7 +182,7 @@ def _run(
         if watch.is_dry(light_taken(rainy, clean), result.fresh):
             np.copyto(clean, rainy)
             result = _nothing(result)
-        yield wrap, clean, rainy, result
+        yield wrap, clean, result
 
 
 def _nothing(result: recurrence.CleanFrame) -> recurrence.CleanFrame:

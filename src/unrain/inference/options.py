@@ -60,7 +60,7 @@ class Options:
 
     @property
     def video_entry(self) -> weights.Entry:
-        """The model that cleans videos; one for photos cleans them frame by frame."""
+        """The model that cleans videos."""
         return weights.find(weights.QUALITIES[self.quality][1])
 
     @property
@@ -95,5 +95,4 @@ class Options:
 
 
 def _hashes(entry: weights.Entry) -> list[str]:
-    own = [entry.sha256, *([entry.int8.sha256] if entry.int8 else [])]
-    return own + (_hashes(weights.find(entry.front)) if entry.front else [])
+    return [entry.sha256, *([entry.int8.sha256] if entry.int8 else [])]

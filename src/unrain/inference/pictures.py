@@ -26,8 +26,6 @@ RESULTS = {
     "sapnet-fast": ("clean",),
 }
 """What is wanted of the step graph of each network for pictures; the picture comes first."""
-HALVED = ("sapnet-fast", "j4rnet-fast")
-"""Networks at half the resolution: they take sizes that are even."""
 DEFAULT_MEMORY = 500e6
 """Bytes that cleaning one picture may take, beside the program itself and the picture."""
 LEAST = 128
@@ -63,28 +61,21 @@ class PictureCleaner:
         What takes more than `memory` bytes as a whole is cleaned in tiles. Raises `UnrainError` where even the
         smallest tile has no room in this machine.
         """
-        return self._clean(rainy, steps, memory, lambda piece: as_type(piece, rainy.dtype))
+        if self.network == "sapnet-fast":  # it works at half the resolution
+            return self._cut(to_even(rainy), steps, memory)[: rainy.shape[0], : rainy.shape[1]]
+        return self._cut(rainy, steps, memory)
 
-    def estimate(self, rainy: Pixels, steps: int, memory: float = DEFAULT_MEMORY) -> Pixels:
-        """The same for float32 alone, not clipped."""
-        return self._clean(rainy, steps, memory, lambda piece: piece)
-
-    def _clean(self, rainy: AnyPixels, steps: int, memory: float, finish: Callable[[Pixels], AnyPixels]) -> AnyPixels:
-        if self.network in HALVED:
-            return self._cut(to_even(rainy), steps, memory, finish)[: rainy.shape[0], : rainy.shape[1]]
-        return self._cut(rainy, steps, memory, finish)
-
-    def _cut(self, rainy: AnyPixels, steps: int, memory: float, finish: Callable[[Pixels], AnyPixels]) -> AnyPixels:
-        """Whole or in tiles, each of which is to be finished."""
+    def _cut(self, rainy: AnyPixels, steps: int, memory: float) -> AnyPixels:
+        """Whole or in tiles."""
         height, width = rainy.shape[:2]
         size = tiles.fit(height, width, room(self.memory, memory, LEAST), LEAST)
         if size == (height, width):
-            return finish(self.clean_piece(as_float(rainy), steps)[0])
+            return as_type(self.clean_piece(as_float(rainy), steps)[0], rainy.dtype)
         means = self.sampled(rainy, size, steps)
         clean = np.empty_like(rainy)
         for tile in tiles.cut(height, width, size):
             piece, _ = self.clean_piece(as_float(rainy[tile.seen]), steps, means)
-            clean[tile.kept] = finish(piece[tile.inner])
+            clean[tile.kept] = as_type(piece[tile.inner], rainy.dtype)
         return clean
 
     def sampled(self, rainy: AnyPixels, size: tuple[int, int], steps: int) -> Sequence[Means] | None:

@@ -5,7 +5,7 @@ Which frames follow each other, and when there is no past, is `frames.py`'s busi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -15,14 +15,16 @@ from numpy.typing import NDArray
 
 from unrain import weights
 from unrain.inference import engines, tiles
-from unrain.inference.choice import Choice, allows, choose, open_as
+from unrain.inference.choice import Choice, choose
 from unrain.inference.dryness import fresh_light, light_map
 from unrain.inference.engines import Arrays, Engine
 from unrain.inference.layout import AnyPixels, Pixels, as_float, to_even, to_pixels, to_planes
 from unrain.inference.motion import motion
-from unrain.inference.pictures import DEFAULT_MEMORY, HALVED
+from unrain.inference.pictures import DEFAULT_MEMORY
 from unrain.media.memory import check_memory, room
 
+NETWORKS = ("j4rnet", "j4rnet-half")
+"""Networks that have such a step."""
 BACKGROUND = ("background", "memory_next")
 SHOWN = ("background", "streaks", "degradation")
 LAYERS = (*SHOWN, "memory_next")
@@ -30,9 +32,6 @@ LEAST = 128
 """Tiles are not made smaller than this."""
 KEPT = 180
 """Bytes per pixel that stay in memory between tiles beside two states in half precision: the frames that wait."""
-
-OURS = 0.6
-"""The part of the memory that the step takes, and not its front."""
 
 Plane = NDArray[np.float32]
 
@@ -56,29 +55,19 @@ class CleanFrame(NamedTuple):
 
 
 class Seen:
-    """A frame as it came in, and what the front makes of it, which is found once.
+    """A frame as it came in.
 
     size: its height and width before it was made even.
     """
 
-    def __init__(self, pixels: AnyPixels, front: Callable[[Pixels], Pixels], even: bool) -> None:
+    def __init__(self, pixels: AnyPixels, even: bool) -> None:
         self.size = pixels.shape[:2]
         self.pixels = to_even(pixels) if even else pixels
-        self._front = front
 
     @cached_property
     def floats(self) -> Pixels:
         """`(H, W, 3)` float32 in [0, 1]."""
         return as_float(self.pixels)
-
-    @cached_property
-    def estimate(self) -> Pixels:
-        """The first estimate of the clean frame."""
-        return self._front(self.floats)
-
-    def forget(self) -> None:
-        """Let go of the estimate, as the frame is done; it would be made again."""
-        self.__dict__.pop("estimate", None)
 
 
 class Past(NamedTuple):
@@ -96,13 +85,11 @@ class Past(NamedTuple):
 class FrameCleaner:
     """A network for videos on one engine.
 
-    front: makes the first estimate of a frame, `(H, W, 3)` float32 to the same. memory: bytes per pixel of a frame.
-    budget: the bytes that one frame may take; larger ones are cleaned in tiles. precision: what it all runs in. even:
-    the network takes frames of even sizes alone.
+    memory: bytes per pixel of a frame. budget: the bytes that one frame may take; larger ones are cleaned in tiles.
+    precision: what it runs in. even: the network takes frames of even sizes alone.
     """
 
     engine: Engine
-    front: Callable[[Pixels], Pixels]
     memory: float
     budget: float = DEFAULT_MEMORY
     precision: str = "fp32"
@@ -111,7 +98,7 @@ class FrameCleaner:
 
     def see(self, pixels: AnyPixels) -> Seen:
         """A frame of the video."""
-        return Seen(pixels, self.front, self.even)
+        return Seen(pixels, self.even)
 
     def check(self, height: int, width: int) -> None:
         """Raises `UnrainError` where this machine has no memory for a video of this size."""
@@ -127,7 +114,7 @@ class FrameCleaner:
         moved = motion(past.frame.floats, frame.floats)
         size = self._tile(height, width)
         if size == (height, width):
-            results = self._step(frame.floats, frame.estimate, np.asarray(past.memory, np.float32), moved)
+            results = self._step(frame.floats, np.asarray(past.memory, np.float32), moved)
             result, memory = _result(results), results["memory_next"]
         else:
             result, memory = self._in_tiles(frame, past, moved, size)
@@ -149,7 +136,7 @@ class FrameCleaner:
         whole: dict[str, NDArray[np.floating]] = {}
         for tile in tiles.cut(height, width, size):
             memory, rest = _laid(past.memory, moved, tile.seen)
-            results = self._step(frame.floats[tile.seen], frame.estimate[tile.seen], memory, rest)
+            results = self._step(frame.floats[tile.seen], memory, rest)
             for name, value in results.items():
                 kind = np.float16 if name == "memory_next" else np.float32
                 if name not in whole:
@@ -159,11 +146,8 @@ class FrameCleaner:
         layers = {name: np.asarray(value, np.float32) for name, value in whole.items()}
         return _result(layers), memory_next
 
-    def _step(self, frame: Pixels, estimate: Pixels, memory: Plane, moved: Plane) -> Arrays:
-        given = {"frame": to_planes(frame), "memory": memory, "motion": moved[None]}
-        if "estimate" in self.engine.inputs:
-            given["estimate"] = to_planes(estimate)
-        return self.engine.run(given)
+    def _step(self, frame: Pixels, memory: Plane, moved: Plane) -> Arrays:
+        return self.engine.run({"frame": to_planes(frame), "memory": memory, "motion": moved[None]})
 
 
 def _laid(memory: NDArray[np.floating], moved: Plane, seen: tiles.Region) -> tuple[Plane, Plane]:
@@ -191,24 +175,17 @@ def opened(
     budget: float = DEFAULT_MEMORY,
     layers: bool = False,
 ) -> FrameCleaner:
-    """A model of the catalog, or like one: on the engine and in the precision that are fastest for its front.
+    """A model of the catalog, or like one, on the engine and in the precision that are fastest for it.
 
-    layers: J4R-Net is also to give those of each frame.
+    layers: it is also to give those of each frame.
     """
-    if entry.front is None:
-        return _alone(entry, choose(entry, engine, precision, threads, open_frame), threads, budget)
-    front = weights.find(entry.front)
-    taken = choose(front, engine, precision if allows(entry, precision) else "fp32", threads)
-    helper = open_as(front, taken, threads)
-    step = engines.create(entry.graph(taken.precision), LAYERS if layers else BACKGROUND, taken.engine, threads)
-    ours, fronts = OURS * budget, (1 - OURS) * budget  # both hold on to what they took
-    memory = entry.bytes_per_pixel(taken.engine, taken.precision)
-    return FrameCleaner(step, lambda frame: helper.estimate(frame, front.stages, fronts), memory, ours, taken.precision)
+    choice = choose(entry, engine, precision, threads, open_frame)
+    return _open(entry, choice, threads, budget, LAYERS if layers else BACKGROUND)
 
 
 def open_frame(entry: weights.Entry, choice: Choice, threads: int | None) -> Callable[[Pixels], object]:
-    """What a video model that nobody helps does with a frame, to be measured."""
-    cleaner = _alone(entry, choice, threads)
+    """What a video model does with a frame, to be measured."""
+    cleaner = _open(entry, choice, threads)
 
     def clean(pixels: Pixels) -> object:
         frame = cleaner.see(pixels)
@@ -217,16 +194,13 @@ def open_frame(entry: weights.Entry, choice: Choice, threads: int | None) -> Cal
     return clean
 
 
-def _alone(
+def _open(
     entry: weights.Entry,
     choice: Choice,
     threads: int | None,
     budget: float = DEFAULT_MEMORY,
+    outputs: Sequence[str] = BACKGROUND,
 ) -> FrameCleaner:
-    step = engines.create(entry.graph(choice.precision), BACKGROUND, choice.engine, threads)
+    step = engines.create(entry.graph(choice.precision), outputs, choice.engine, threads)
     memory = entry.bytes_per_pixel(choice.engine, choice.precision)
-    return FrameCleaner(step, _as_it_is, memory, budget, choice.precision, entry.network in HALVED)
-
-
-def _as_it_is(frame: Pixels) -> Pixels:
-    return frame
+    return FrameCleaner(step, memory, budget, choice.precision, even=entry.network == "j4rnet-half")

@@ -11,12 +11,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from unrain import weights
 from unrain.errors import MediaError
 from unrain.inference.controls import Plane, blend
 from unrain.inference.frames import LEAD, WARM_UP
 from unrain.inference.layout import Pixels
-from unrain.inference.model import ImageModel, Layers, VideoModel
+from unrain.inference.model import Layers, VideoModel
 from unrain.inference.options import Options
 from unrain.media import images, sequences, videos
 from unrain.media.batch import Listener
@@ -40,7 +39,7 @@ class VideoCleaner:
     mask: the one that the options name, `(H, W)`; see `controls.blend`.
     """
 
-    def __init__(self, model: VideoModel | ImageModel, options: Options, mask: Plane | None = None) -> None:
+    def __init__(self, model: VideoModel, options: Options, mask: Plane | None = None) -> None:
         self._model, self._options, self._mask = model, options, mask
 
     def clean(self, job: Job, part: Path, listener: Listener) -> int:
@@ -94,8 +93,6 @@ class VideoCleaner:
 
     def _views_of(self, target: Path) -> list[Path]:
         names = ["side_by_side"] if self._options.side_by_side else []
-        if self._options.layers and not weights.has_layers(self._options.quality):
-            raise MediaError(f"{target}: the fast quality knows no layers of videos; choose another one, or no layers")
         names += LAYERS if self._options.layers else []
         return [view_of(target, name, target.suffix) for name in names]
 

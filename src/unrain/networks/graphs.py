@@ -17,42 +17,29 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from unrain.errors import WeightsError
-from unrain.networks import j4rnet_fast
-from unrain.networks.j4rnet import STATE, J4RNet, J4RNetStep
-from unrain.networks.j4rnet_fast import FastFrame, J4RNetFast, J4RNetFastStep
+from unrain.networks import j4rnet, j4rnet_half
+from unrain.networks.j4rnet import FrameOutputs, J4RNet, J4RNetStep
+from unrain.networks.j4rnet_half import J4RNetHalf, J4RNetHalfStep
 from unrain.networks.prenet import PReNet
 from unrain.networks.progressive import WIDTH, ProgressiveStage, StageState
 from unrain.networks.sapnet import MEANS, SAPNet, SAPNetStage, mean
 from unrain.networks.sapnet_fast import SAPNetFast
 
-Network = SAPNet | SAPNetFast | J4RNet | J4RNetFast | PReNet
+Network = SAPNet | SAPNetFast | J4RNet | J4RNetHalf | PReNet
 
 
 class J4RNetGraph(nn.Module):
-    """The frame step with the degradation map in place of the logits."""
+    """The frame step of a video network, with the degradation map in place of the logits."""
 
-    def __init__(self, step: J4RNetStep) -> None:
+    def __init__(self, step: J4RNetStep | J4RNetHalfStep) -> None:
         super().__init__()
         self.step = step
 
-    def forward(
-        self, frame: Tensor, estimate: Tensor, memory: Tensor, motion: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Background, streaks, degradation map, detail, and the next memory."""
-        out = self.step(frame, estimate, memory, motion)
-        return out.background, out.streaks, out.degradation, out.detail, out.memory
-
-
-class FastFrameGraph(nn.Module):
-    """The frame step of the fast video network, under the parameter names of the whole network."""
-
-    def __init__(self, step: J4RNetFastStep) -> None:
-        super().__init__()
-        self.step = step
-
-    def forward(self, frame: Tensor, memory: Tensor, motion: Tensor) -> FastFrame:
-        """Background and the next memory."""
-        return cast(FastFrame, self.step(frame, memory, motion))
+    def forward(self, frame: Tensor, memory: Tensor, motion: Tensor) -> tuple[Tensor, ...]:
+        """Background, streaks, degradation map, the next memory, and of the paper's network the detail."""
+        out = self.step(frame, memory, motion)
+        detail = (out.detail,) if isinstance(out, FrameOutputs) else ()
+        return out.background, out.streaks, out.degradation, out.memory, *detail
 
 
 class StageGraph(nn.Module):
@@ -107,16 +94,12 @@ class Signature:
 
 
 STAGE = Signature({"rainy": 3, "estimate": 3, "h": 32, "c": 32}, ("estimate_next", "h_next", "c_next"))
+FRAME = ("background", "streaks", "degradation", "memory_next")
 SIGNATURES: Mapping[str, Signature] = {
     "sapnet": Signature(STAGE.inputs, (*STAGE.outputs, "means_found"), {"means": MEANS, "trust": 1}),
     "sapnet-fast": Signature({"rainy": 3}, ("clean",), even=True),
-    "j4rnet": Signature(
-        {"frame": 3, "estimate": 3, "memory": STATE, "motion": 2},
-        ("background", "streaks", "degradation", "detail", "memory_next"),
-    ),
-    "j4rnet-fast": Signature(
-        {"frame": 3, "memory": j4rnet_fast.STATE, "motion": 2}, ("background", "memory_next"), even=True
-    ),
+    "j4rnet": Signature({"frame": 3, "memory": j4rnet.STATE, "motion": 2}, (*FRAME, "detail")),
+    "j4rnet-half": Signature({"frame": 3, "memory": j4rnet_half.STATE, "motion": 2}, FRAME, even=True),
     "prenet": STAGE,
 }
 
@@ -124,7 +107,7 @@ NETWORKS: Mapping[str, type[Network]] = {
     "sapnet": SAPNet,
     "sapnet-fast": SAPNetFast,
     "j4rnet": J4RNet,
-    "j4rnet-fast": J4RNetFast,
+    "j4rnet-half": J4RNetHalf,
     "prenet": PReNet,
 }
 
@@ -132,20 +115,11 @@ NETWORKS: Mapping[str, type[Network]] = {
 def build(name: str, **options: Any) -> Network:
     """A new network of this name, with random weights; `WeightsError` if there is none.
 
-    `options` are the network's own: SAPNet's `dilations`, J4R-Net's `stages`.
+    `options` are the network's own, such as SAPNet's `dilations`.
     """
     if name not in NETWORKS:
         raise WeightsError(f"there is no network {name!r}; choose one of {', '.join(NETWORKS)}")
     return NETWORKS[name](**options)
-
-
-def exported(network: nn.Module) -> nn.Module:
-    """The part of a network that its step graph holds, as a network: a J4R-Net without its front."""
-    if isinstance(network, J4RNet) and network.front is not None:
-        helped = J4RNet(helped=True)
-        helped.step.load_state_dict(network.step.state_dict())
-        return helped
-    return network
 
 
 def graph_of(network: nn.Module) -> tuple[str, nn.Module]:
@@ -156,10 +130,8 @@ def graph_of(network: nn.Module) -> tuple[str, nn.Module]:
         return "sapnet-fast", network
     if isinstance(network, PReNet):
         return "prenet", StageGraph(network.stage)
-    if isinstance(network, J4RNetFast):
-        return "j4rnet-fast", FastFrameGraph(network.step)
-    if isinstance(network, J4RNet):
-        return "j4rnet", J4RNetGraph(network.step)
+    if isinstance(network, J4RNet | J4RNetHalf):
+        return "j4rnet" if isinstance(network, J4RNet) else "j4rnet-half", J4RNetGraph(network.step)
     raise WeightsError(f"{type(network).__name__} has no step graph")
 
 

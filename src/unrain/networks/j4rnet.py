@@ -1,27 +1,23 @@
 """J4R-Net (CVPR 2018): a video, cleaned by one frame step that remembers. Architecture only, no training.
 
-On RGB frames, streamed; the parts are those of the paper. What ships is helped by SAPNet, which cleans each frame
-first.
+On RGB frames, streamed; the parts are those of the paper. What ships is `j4rnet_half.py`.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, Protocol, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unrain.networks.blocks import ResidualUnit, conv3x3
-from unrain.networks.progressive import clean
-from unrain.networks.sapnet import SAPNetStage
 
 WIDTH = 64
 EXTRACTOR_UNITS = 4
-STATE = WIDTH + 3
-"""Channels that a frame hands to the next: the memory H, and the clean picture that was made with it."""
-UNTRUSTED = -3.0
-"""The logit with which training begins to choose: one part in 21 of the background before."""
+STATE = WIDTH
+"""Channels that a frame hands to the next: the memory H."""
 
 
 class FrameOutputs(NamedTuple):
@@ -31,7 +27,7 @@ class FrameOutputs(NamedTuple):
     streaks: the rain streaks S that R-Net found.
     logits: `(N, 2, H, W)`, the two classes of D-Net (0 = streaks only, 1 = the rain hides the scene).
     detail: what C-Net reconstructs; its high-pass is that of the clean frame.
-    memory: `(N, 67, H, W)`, the state for the next frame: H, and the background once more.
+    memory: `(N, 64, H, W)`, the state H for the next frame.
     """
 
     background: Tensor
@@ -44,6 +40,17 @@ class FrameOutputs(NamedTuple):
     def degradation(self) -> Tensor:
         """The degradation map α, `(N, 1, H, W)` in [0, 1]: the probability that rain hides the scene."""
         return torch.softmax(self.logits, dim=1)[:, 1:]
+
+
+class Remembers(Protocol):
+    """What a frame step gives, of whichever network."""
+
+    @property
+    def memory(self) -> Tensor:
+        """The state for the next frame."""
+
+
+Outputs = TypeVar("Outputs", bound=Remembers)
 
 
 class DegradationNet(nn.Module):
@@ -108,30 +115,18 @@ class PictureHead(nn.Module):
 
 
 class JointNet(nn.Module):
-    """JRC-Net: joins what the frame says with what the memory says: estimate + conv(½ unit(½ (F + H)) + ½ skip).
+    """JRC-Net: joins what the frame says with what the memory says: frame + conv(½ unit(½ (F + H)) + ½ skip)."""
 
-    If it `recalls`, three more channels say how much of each pixel comes from the background before: with their
-    sigmoid m, the estimate is (1 − m) estimate + m past.
-    """
-
-    def __init__(self, recalls: bool) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.unit = ResidualUnit(WIDTH)
-        self.conv = conv3x3(WIDTH, 6 if recalls else 3)
-        if recalls:
-            # Training begins from the estimate, and not from one with noise on it.
-            for weight in self.conv.parameters():
-                nn.init.zeros_(weight)
-            nn.init.constant_(self.conv.bias[3:], UNTRUSTED)  # type: ignore[index]
+        self.conv = conv3x3(WIDTH, 3)
 
-    def forward(self, estimate: Tensor, past: Tensor, features: Tensor, memory: Tensor, skip: Tensor) -> Tensor:
+    def forward(self, frame: Tensor, features: Tensor, memory: Tensor, skip: Tensor) -> Tensor:
         """The background `(N, 3, H, W)`."""
         joined = self.unit(0.5 * (features + memory))
-        detail: Tensor = self.conv(0.5 * (joined + skip))
-        if detail.shape[1] > 3:
-            detail, trust = detail.chunk(2, dim=1)
-            estimate = estimate + torch.sigmoid(trust) * (past - estimate)
-        return estimate + detail
+        background: Tensor = frame + self.conv(0.5 * (joined + skip))
+        return background
 
 
 def align(memory: Tensor, motion: Tensor) -> Tensor:
@@ -149,82 +144,73 @@ def align(memory: Tensor, motion: Tensor) -> Tensor:
 class J4RNetStep(nn.Module):
     """One frame step of J4R-Net. This is the module that is exported as a step graph.
 
-    All that it knows of the frame is the frame, and the memory says the rest, as in the paper. If it is `helped`,
-    somebody has cleaned each frame before: the extractor sees frame, this estimate and the background before, and the
-    joint net chooses between the latter two. In both, the memory is first laid where the scene is now; without motion
-    it stays where it was.
+    All that it knows of the frame is the frame, and the memory says the rest, as in the paper. The memory is first laid
+    where the scene is now; without motion it stays where it was.
     """
 
-    def __init__(self, helped: bool = False) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.helped = helped
-        self.conv0 = conv3x3(9 if helped else 3, WIDTH)
+        self.conv0 = conv3x3(3, WIDTH)
         self.extractor = nn.Sequential(*(ResidualUnit(WIDTH) for _ in range(EXTRACTOR_UNITS)))
         self.degradation = DegradationNet()
         self.fusion = FusionNet()
         self.removal = PictureHead()
         self.reconstruction = PictureHead()
-        self.joint = JointNet(recalls=helped)
+        self.joint = JointNet()
 
-    def forward(self, frame: Tensor, estimate: Tensor, memory: Tensor, motion: Tensor) -> FrameOutputs:
-        """Take a rainy frame `(N, 3, H, W)` in [0, 1], the memory `(N, 67, H, W)` of the frame before, and the motion.
+    def forward(self, frame: Tensor, memory: Tensor, motion: Tensor) -> FrameOutputs:
+        """Take a rainy frame `(N, 3, H, W)` in [0, 1], the memory `(N, 64, H, W)` of the frame before, and the motion.
 
-        estimate: the first estimate of the clean frame, of the frame's shape; the frame itself if nobody helps.
         motion: `(N, 2, H, W)`, where in the frame before was what is here, see `align`.
         """
-        memory, past = align(memory, motion).split((WIDTH, 3), dim=1)
-        skip, features = self._look(frame, estimate, past)
+        memory = align(memory, motion)
+        skip, features = self._look(frame)
         logits, degradation = self.degradation(memory, features)
         memory = self.fusion(features, memory, degradation)
-        background = self.joint(estimate, past, features, memory, skip)
-        state = torch.cat((memory, background), dim=1)
-        return FrameOutputs(background, self.removal(features), logits, self.reconstruction(memory), state)
+        background = self.joint(frame, features, memory, skip)
+        return FrameOutputs(background, self.removal(features), logits, self.reconstruction(memory), memory)
 
-    def single_frame(self, frame: Tensor, estimate: Tensor) -> tuple[Tensor, Tensor]:
+    def single_frame(self, frame: Tensor) -> tuple[Tensor, Tensor]:
         """The path without memory, which is trained first: the background and the streaks of one frame."""
-        past = torch.zeros_like(frame)
-        skip, features = self._look(frame, estimate, past)
+        skip, features = self._look(frame)
         # With H = F the joint net sees ½ (F + F): features of the scale that it meets later.
-        return self.joint(estimate, past, features, features, skip), self.removal(features)
+        return self.joint(frame, features, features, skip), self.removal(features)
 
-    def _look(self, frame: Tensor, estimate: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+    def _look(self, frame: Tensor) -> tuple[Tensor, Tensor]:
         """What is seen without the memory H: the long skip, and the features F."""
-        skip = self.conv0(torch.cat((frame, estimate, past), dim=1) if self.helped else frame)
+        skip = self.conv0(frame)
         return skip, self.extractor(skip)
-
-    @staticmethod
-    def start(frame: Tensor) -> Tensor:
-        """The memory before the first frame: zeros, `(N, 67, H, W)`."""
-        return frame.new_zeros(frame.shape[0], STATE, *frame.shape[2:])
 
 
 class J4RNet(nn.Module):
-    """The recurrent network over a clip: the frame step, repeated over time.
+    """The recurrent network over a clip: the frame step, repeated over time."""
 
-    With `stages`, so many stages of SAPNet, the `front`, help it; `helped` says that others will. A step graph holds
-    the step alone.
-    """
-
-    def __init__(self, stages: int = 0, helped: bool = False) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.options = {"stages": stages} if stages else {"helped": True} if helped else {}
-        self.stages = stages
-        self.front = SAPNetStage() if stages else None
-        self.step = J4RNetStep(helped or stages > 0)
+        self.options: dict[str, object] = {}
+        self.step = J4RNetStep()
 
     def forward(self, clip: Tensor, memory: Tensor | None = None, motion: Tensor | None = None) -> list[FrameOutputs]:
         """Clean `clip`, `(N, T, 3, H, W)` RGB in [0, 1]; returns one `FrameOutputs` per frame, in order.
 
         motion: `(N, T, 2, H, W)`, from each frame to the one before, see `align`; none if it is left out.
         """
-        memory = self.step.start(clip[:, 0]) if memory is None else memory
-        motion = torch.zeros_like(clip[:, :, :2]) if motion is None else motion
-        outputs: list[FrameOutputs] = []
-        for frame, moved in zip(clip.unbind(dim=1), motion.unbind(dim=1), strict=True):
-            outputs.append(self.step(frame, self.estimate(frame), memory, moved))
-            memory = outputs[-1].memory
-        return outputs
+        return over_time(self.step, clip, STATE, memory, motion)
 
-    def estimate(self, frame: Tensor) -> Tensor:
-        """What the front makes of frames `(N, 3, H, W)`, or the frames themselves if there is none."""
-        return frame if self.front is None else clean(self.front, frame, self.stages)[-1]
+
+def over_time(
+    step: Callable[[Tensor, Tensor, Tensor], Outputs],
+    clip: Tensor,
+    channels: int,
+    memory: Tensor | None,
+    motion: Tensor | None,
+) -> list[Outputs]:
+    """Repeat a frame step over `clip`, `(N, T, 3, H, W)`, from a memory of zeros with `channels`, or the one given."""
+    count, _, _, height, width = clip.shape
+    memory = clip.new_zeros(count, channels, height, width) if memory is None else memory
+    motion = torch.zeros_like(clip[:, :, :2]) if motion is None else motion
+    outputs: list[Outputs] = []
+    for frame, moved in zip(clip.unbind(dim=1), motion.unbind(dim=1), strict=True):
+        outputs.append(step(frame, memory, moved))
+        memory = outputs[-1].memory
+    return outputs

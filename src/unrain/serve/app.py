@@ -17,7 +17,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from unrain import __version__, weights
+from unrain import __version__
 from unrain.serve import page, schema
 from unrain.serve.auth import COOKIE, Access, owner
 from unrain.serve.formats import MEDIA_TYPES, media_type, wanted_suffix
@@ -371,8 +371,6 @@ async def _wait(request: Request, scheduler: Scheduler, job: Job) -> Job | None:
 def _check_options(kind: str, chosen: dict[str, Any]) -> None:
     if kind == "video" and "stages" in chosen:
         raise Refused(422, "stages: only photos have them")
-    if kind == "video" and chosen["layers"] and not weights.has_layers(chosen["quality"]):
-        raise Refused(422, f"layers: the {chosen['quality']} quality knows none of videos")
 
 
 async def _changes(scheduler: Scheduler, job: str) -> AsyncIterator[str]:

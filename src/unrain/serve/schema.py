@@ -13,7 +13,7 @@ from unrain.serve.formats import MEDIA_TYPES
 Quality = Literal["fast", "balanced", "best"]
 BALANCED: Quality = "balanced"
 _QUALITY_HELP = (
-    "`fast`: one small network, videos frame by frame. `balanced`: the fastest that loses nothing one sees. "
+    "`fast`: one small network. `balanced`: the fastest that loses nothing one sees. "
     "`best`: the same in float32, photos also mirrored."
 )
 
@@ -36,7 +36,7 @@ class VideoOptions(BaseModel):
 
     quality: Quality = Field(BALANCED, description=_QUALITY_HELP)
     strength: float = Field(1.0, ge=0, le=1, description="1 takes out all rain that was found, 0 none.")
-    layers: bool = Field(False, description="Also keep streaks and degradation map; not of the fast quality.")
+    layers: bool = Field(False, description="Also keep streaks and degradation map.")
 
 
 class NewVideoOptions(VideoOptions):
@@ -119,7 +119,6 @@ class QualityView(BaseModel):
     default: bool
     image: ModelView
     video: ModelView
-    layers: bool = Field(description="Whether it knows the layers of videos.")
 
 
 class Info(BaseModel):
@@ -151,7 +150,6 @@ def qualities() -> list[QualityView]:
             default=name == BALANCED,
             image=_model(weights.find(image)),
             video=_model(weights.find(video)),
-            layers=weights.has_layers(name),
         )
         for name, (image, video) in weights.QUALITIES.items()
     ]

@@ -23,7 +23,6 @@ from typing import Any
 import numpy as np
 from PIL import UnidentifiedImageError
 
-from unrain import weights
 from unrain.errors import MediaError, UnrainError
 from unrain.inference.clean import Cleaner
 from unrain.inference.layout import AnyPixels, Pixels, as_float
@@ -68,7 +67,8 @@ class Worker:
     def __init__(self, engine: str, threads: int | None, pixels: int, say: Callable[[Event], None]) -> None:
         self._engine, self._threads, self._pixels, self._say = engine, threads, pixels, say
         self._stop = threading.Event()
-        self._models: dict[tuple[str, str], ImageModel | VideoModel] = {}
+        self._images: dict[str, _ImageModel] = {}
+        self._videos: dict[str, VideoModel] = {}
 
     def cancel(self) -> None:
         """Stop at the next chance."""
@@ -151,12 +151,11 @@ class Worker:
         count = min(info.frames or 10**9, math.ceil(info.rate))
         self._say({"event": "started", "total": count})
         frames = 0
-        layers = weights.has_layers(order["options"]["quality"])
-        options = self._options(order["options"], layers=layers)
+        options = self._options(order["options"], layers=True)
         model = self._video_model(options)
         start = time.perf_counter()
         with ExitStack() as stack:
-            names = ("rainy", "clean", *(LAYERS if layers else ()))
+            names = ("rainy", "clean", *LAYERS)
             clips = _clips(stack, info, folder, [f"preview-{name}" for name in names])
             pictures = islice(videos.read_frames(source), count)
             for rainy, clean, others in VideoCleaner(model, options).results(pictures):
@@ -182,25 +181,25 @@ class Worker:
         )
 
     def _image_model(self, options: Options) -> _ImageModel:
-        model = self._model(options.image_entry, options)
-        assert isinstance(model, _ImageModel)
+        """The model for photos, loaded when it is first needed."""
+        if options.quality not in self._images:
+            self._images[options.quality] = _ImageModel(
+                options.image_entry,
+                self._engine,
+                self._threads,
+                options.taken_precision,
+                mirrored=options.mirrored,
+            )
+        model = self._images[options.quality]
         model.streaks = None
         return model
 
-    def _video_model(self, options: Options) -> ImageModel | VideoModel:
-        return self._model(options.video_entry, options)
-
-    def _model(self, entry: weights.Entry, options: Options) -> ImageModel | VideoModel:
-        """A model, loaded when it is first needed."""
-        key = entry.name, options.quality
-        if key not in self._models:
+    def _video_model(self, options: Options) -> VideoModel:
+        """The model for videos, loaded when it is first needed."""
+        if options.quality not in self._videos:
             precision = options.taken_precision
-            if entry.kind == "image":
-                image = _ImageModel(entry, self._engine, self._threads, precision, mirrored=options.mirrored)
-                self._models[key] = image
-            else:
-                self._models[key] = VideoModel(entry, self._engine, self._threads, precision)
-        return self._models[key]
+            self._videos[options.quality] = VideoModel(options.video_entry, self._engine, self._threads, precision)
+        return self._videos[options.quality]
 
     def _ran(self, model: ImageModel | VideoModel, frames: int, seconds: float) -> Event:
         return {

@@ -18,7 +18,7 @@ from torch import nn
 
 from unrain.errors import WeightsError
 from unrain.inference import engines
-from unrain.networks.graphs import SIGNATURES, build, exported, graph_of, load_weights, read_network
+from unrain.networks.graphs import SIGNATURES, build, graph_of, load_weights, read_network
 from unrain.training import checkpoint
 
 OPSET = 20
@@ -30,7 +30,6 @@ def export(network: nn.Module, path: Path) -> None:
     Height and width are free, the batch is 1. Weights are stored as float16 and used as float32: half the size, for a
     rounding of one in 2000. Raises `WeightsError` for a network that has no step graph, or weights beyond float16.
     """
-    network = exported(network)
     name, graph = graph_of(network)
     signature = SIGNATURES[name]
     pictures = [torch.rand(1, channels, 48, 40) for channels in signature.inputs.values()]
@@ -104,7 +103,7 @@ def averaged_network(path: Path) -> nn.Module:
 
 def mean_network(networks: Sequence[nn.Module]) -> nn.Module:
     """A network with the mean weights of several: between two ends of one training, it is often better than either."""
-    first, *others = networks = [exported(network) for network in networks]
+    first, *others = networks
     states = [network.state_dict() for network in networks]
     if any(type(other) is not type(first) or other.state_dict().keys() != states[0].keys() for other in others):
         raise WeightsError("checkpoints of different networks have no mean")

@@ -17,9 +17,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from unrain.data.batches import Batches
 from unrain.errors import RecipeError
 from unrain.networks.graphs import build, load_weights, read_network
-from unrain.networks.j4rnet import J4RNet
-from unrain.networks.j4rnet_fast import J4RNetFast
-from unrain.networks.sapnet import SAPNet
+from unrain.networks.j4rnet_half import J4RNetHalf
 from unrain.networks.sapnet_fast import SAPNetFast
 from unrain.training import checkpoint
 from unrain.training.features import Backbone
@@ -38,7 +36,7 @@ LOG_STEPS = 20
 class Setting:
     """Where and how a recipe runs. What it trains is the recipe's own.
 
-    start: weights that a new run begins with, in place of random ones; J4R-Net and its front are two files.
+    start: weights that a new run begins with, in place of random ones.
     features, backbone: what the perceptual losses and the segmentation loss look with.
     validation: a folder with `photos/` and `clips/` to measure on.
     avoid: a folder of test pictures; photos that show one of them are not trained on.
@@ -226,14 +224,10 @@ class Record:
 
 
 def begin_from(network: nn.Module, start: Path) -> None:
-    """Load the weights of a step graph; those of one for pictures also into a network for videos."""
+    """Load the weights of a step graph; into J4R-Net at half the resolution also those of a smaller network."""
     known = read_network(start)
-    if isinstance(network, J4RNet) and isinstance(known, SAPNet) and network.front is not None:
-        network.front.load_state_dict(known.stage.state_dict())
-    elif isinstance(network, J4RNet) and isinstance(known, J4RNet) and known.front is None:
-        load_weights(network.step, known.step.state_dict())
-    elif isinstance(network, J4RNetFast) and isinstance(known, SAPNetFast):
-        network.step.begin_from(known)
+    if isinstance(network, J4RNetHalf) and isinstance(known, J4RNetHalf | SAPNetFast):
+        network.step.begin_from(known.step if isinstance(known, J4RNetHalf) else known)
     elif isinstance(known, type(network)):
         load_weights(network, known.state_dict())
     else:

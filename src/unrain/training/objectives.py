@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from unrain.data.batches import Batch
 from unrain.errors import RecipeError
 from unrain.networks.j4rnet import J4RNet
-from unrain.networks.j4rnet_fast import J4RNetFast
+from unrain.networks.j4rnet_half import J4RNetHalf
 from unrain.networks.progressive import ProgressiveNetwork
 from unrain.networks.sapnet_fast import SAPNetFast
 from unrain.training.features import Backbone, Segmenter
@@ -23,6 +23,8 @@ from unrain.training.losses.segmentation import segmentation_loss
 from unrain.training.losses.ssim import ssim
 
 DETECT, RECTIFY, REMOVE = 0.001, 0.0001, 0.0001
+SHOW = 0.1
+"""What the streaks weigh where the background does not come of them: what people are shown of the rain."""
 
 
 @dataclass(frozen=True)
@@ -117,18 +119,21 @@ def picture_objective(network: nn.Module, batch: Batch, stages: int, loss: Pictu
 
 
 def clip_objective(network: nn.Module, batch: Batch, frames: int, loss: PictureLoss) -> Tensor:
-    """The picture loss of a network that cleans frames in order, averaged over the frames."""
-    assert isinstance(network, J4RNetFast)
-    outputs = network(batch.rainy, motion=batch.motion)
-    losses = [loss(out.background, batch.background[:, time], batch.rainy[:, time]) for time, out in enumerate(outputs)]
-    return torch.stack(losses).mean()
+    """The picture loss, and J4R-Net's losses of degradation and streaks, averaged over the frames."""
+    assert isinstance(network, J4RNetHalf)
+    total = batch.rainy.new_zeros(())
+    for time, out in enumerate(network(batch.rainy, motion=batch.motion)):
+        total = total + loss(out.background, batch.background[:, time], batch.rainy[:, time])
+        total = total + DETECT * detection_loss(out.logits, batch.degradation[:, time])
+        total = total + SHOW * removal_loss(out.streaks, batch.streaks[:, time])
+    return total / batch.rainy.shape[1]
 
 
 def j4rnet_single_objective(network: nn.Module, batch: Batch, frames: int, loss: PictureLoss) -> Tensor:
     """The single-frame path: the background, and the streaks with the weight λ_r of the paper."""
     assert isinstance(network, J4RNet)
     rainy, clean, streaks = (part.flatten(0, 1).contiguous(memory_format=torch.channels_last) for part in batch[:3])
-    background, removed = network.step.single_frame(rainy, network.estimate(rainy))
+    background, removed = network.step.single_frame(rainy)
     joint: Tensor = loss(background, clean, rainy)
     return joint + REMOVE * removal_loss(removed, streaks)
 

@@ -123,7 +123,7 @@ def _inputs(graph: Path, pieces: Sequence[NDArray[np.float32]], stages: int) -> 
 
 def _frame_inputs(graph: Path, folder: Path) -> Iterator[Arrays]:
     network = {entry.key: entry.value for entry in onnx.load(graph, load_external_data=False).metadata_props}["network"]
-    entry = replace(weights.find(network), file=str(graph.absolute()), sha256=weights.file_hash(graph))
+    entry = replace(weights.of_network(network), file=str(graph.absolute()), sha256=weights.file_hash(graph))
     cleaner = recurrence.opened(entry, "onnxruntime", precision="fp32")
     recorder = _Recorder(cleaner.engine)
     cleaner.engine = recorder

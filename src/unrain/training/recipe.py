@@ -51,8 +51,8 @@ class Phase:
 class Recipe:
     """One training run from the first step to the last.
 
-    options: the network's own, such as SAPNet's `dilations` and J4R-Net's `stages`.
-    frozen: parts of the network that are not trained, such as `front`.
+    options: the network's own, such as SAPNet's `dilations`.
+    frozen: parts of the network that are not trained, such as `stage.attention`.
     ema: the decay of the averaged weights that are shipped. decay: AdamW's weight decay; with 0 it is Adam.
     validate: measure on the validation pictures every so many steps, and at the end; 0 is never.
     """

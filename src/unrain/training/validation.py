@@ -17,7 +17,7 @@ from unrain.data.photos import clips, pictures, read_pixels
 from unrain.errors import MediaError
 from unrain.inference.motion import motion
 from unrain.networks.j4rnet import J4RNet
-from unrain.networks.j4rnet_fast import J4RNetFast
+from unrain.networks.j4rnet_half import J4RNetHalf
 from unrain.networks.sapnet import SAPNet
 from unrain.networks.sapnet_fast import SAPNetFast
 from unrain.rain.render import render
@@ -77,7 +77,7 @@ class Validation:
         if isinstance(network, SAPNetFast):
             picture: Tensor = network(clip.flatten(0, 1))
             return picture.view_as(clip)
-        assert isinstance(network, J4RNet | J4RNetFast)
+        assert isinstance(network, J4RNet | J4RNetHalf)
         return torch.stack(
             [out.background for out in network(clip, motion=self._motion[kind][number : number + 1])], dim=1
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -14,9 +14,8 @@ from unrain.errors import WeightsError
 
 DEFAULT_IMAGE, DEFAULT_VIDEO = "sapnet", "j4rnet"
 PRECISIONS = ("int8", "fp32")
-FAST_IMAGE = "sapnet-fast"
 QUALITIES = {
-    "fast": (FAST_IMAGE, FAST_IMAGE),
+    "fast": ("sapnet-fast", "j4rnet-fast"),
     "balanced": (DEFAULT_IMAGE, DEFAULT_VIDEO),
     "best": (DEFAULT_IMAGE, DEFAULT_VIDEO),
 }
@@ -37,8 +36,8 @@ class Entry:
     """One model of the catalog.
 
     kind: what it cleans. network: whose step graph it is. stages: how often that runs for one picture (1 for a video
-    model's frame). memory: bytes that it needs per pixel of a picture, by engine and precision. front: the image model
-    that helps a video model, see `J4RNetStep`. The rest of the table is in `details`, for people to read.
+    model's frame). memory: bytes that it needs per pixel of a picture, by engine and precision. The rest of the table
+    is in `details`, for people to read.
     """
 
     name: str
@@ -50,7 +49,6 @@ class Entry:
     memory: dict[str, dict[str, int]]
     summary: str
     details: dict[str, Any]
-    front: str | None = None
     int8: Twin | None = None
 
     def bytes_per_pixel(self, engine: str, precision: str) -> int:
@@ -75,11 +73,6 @@ class Entry:
         return path
 
 
-def has_layers(quality: str) -> bool:
-    """Whether videos have layers in this quality: J4R-Net alone knows any."""
-    return find(QUALITIES[quality][1]).network == "j4rnet"
-
-
 def file_hash(path: Path) -> str:
     """SHA-256 of a file, as the catalog has it."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
@@ -99,7 +92,6 @@ def catalog() -> dict[str, Entry]:
         name: Entry(
             name=name,
             details=table,
-            front=table.pop("front", None),
             int8=Twin(**table.pop("int8")) if "int8" in table else None,
             **{key: table.pop(key) for key in known},
         )
@@ -112,3 +104,13 @@ def find(name: str) -> Entry:
     if name not in catalog():
         raise WeightsError(f"there is no model {name!r}; choose one of {', '.join(catalog())}")
     return catalog()[name]
+
+
+def of_network(network: str) -> Entry:
+    """The shipped model that a step graph of this network is like: one of the same, or else of the same kind."""
+    same = next((entry for entry in catalog().values() if entry.network == network), None)
+    if same is not None:
+        return same
+    if network == "j4rnet":  # as the paper has it, at full resolution
+        return replace(find(DEFAULT_VIDEO), memory={"": {"int8": 3600, "fp32": 3600}})
+    return find(DEFAULT_IMAGE)

@@ -13,7 +13,7 @@ const SUFFIXES = {
   "video/x-matroska": [".mkv"], "video/webm": [".webm"], "video/mp2t": [".ts"],
 };
 const QUALITIES = {
-  fast: "One small network, several times as fast. Videos go frame by frame.",
+  fast: "One small network, several times as fast.",
   balanced: "As fast as this machine can without a loss that one sees.",
   best: "The same in 32 bits: slower, and hardly to be told apart.",
 };
@@ -207,7 +207,7 @@ function again(item) {
     Object.assign(item, { error: null, sent: 0 });
     return send();
   }
-  const layers = !item.video || (quality().layers && at("keep-layers").checked);
+  const layers = !item.video || at("keep-layers").checked;
   const query = { ...settingsFor(item), layers };
   return attempt(item, "/start", { query });
 }
@@ -388,7 +388,6 @@ function drawNow(item) {
     const ran = item.job.ran;
     const frames = item.job.total ?? 0;
     const same = item.job.options.quality === at("quality").value;
-    at("offer-layers").hidden = !quality().layers;
     at("offer-text").textContent = !same ? "It was made in another quality." : !frames ? "" :
       `The whole video takes about ${duration((ran.seconds / ran.frames) * frames)} on this machine.`;
   }
